@@ -1,0 +1,140 @@
+"""Frozen records of what happened, in the order it happened; the one stream that screen, web and notifiers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scriptflow.core.job import JobReport  # noqa: TC001 (dataclass fields are looked at by listeners)
+from scriptflow.core.records import RunCounts  # noqa: TC001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events; ``at`` is seconds since the epoch (UTC)."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run began. ``store`` is the run store's folder."""
+
+    run: str
+    flow: str
+    store: str
+    capacity: int
+    resumed: str = ""
+    """One sentence when a run that was cut short is picked up, else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksSkipped(Event):
+    """So many more tasks are up to date; ``names`` is filled only when a listener wants detail."""
+
+    count: int
+    names: tuple[str, ...] = ()
+    groups: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskQueued(Event):
+    """A task must run and waits for room; ``reasons`` are (code, detail) pairs, all of them."""
+
+    task: str
+    group: str
+    reasons: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStarted(Event):
+    """A job was handed to an executor."""
+
+    task: str
+    group: str
+    job: int
+    attempt: int
+    executor: str
+    command: str
+    log: str
+    reasons: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRetried(Event):
+    """A job failed and its task will be tried again in ``delay_s`` seconds."""
+
+    task: str
+    group: str
+    job: int
+    attempt: int
+    attempts: int
+    delay_s: float
+    report: JobReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded(Event):
+    """A task that had to run is settled: ``state`` is ``succeeded``, ``failed`` or ``cancelled``.
+
+    ``seconds`` is the last job's own time, 0 when none began. For a failure ``message`` is one sentence,
+    ``tail`` the end of the log (20 lines at most), ``notes`` and ``help`` the parts of the error.
+    """
+
+    task: str
+    group: str
+    state: str
+    job: int | None
+    attempt: int
+    attempts: int
+    seconds: float
+    report: JobReport | None
+    log: str | None
+    reasons: tuple[tuple[str, str], ...] = ()
+    message: str = ""
+    slug: str = ""
+    tail: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Event):
+    """How many tasks are declared so far, by group; sent when a bag grows or begins.
+
+    ``final`` says that the flow function has returned, so no more can come.
+    """
+
+    group: str
+    declared: int
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(Event):
+    """A sentence for the user: ``level`` is ``note`` or ``warning``."""
+
+    level: str
+    slug: str
+    text: str
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopping(Event):
+    """The run was asked to stop (by ``signal`` name); ``running`` jobs were told to end."""
+
+    signal: str
+    running: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """A run ended; ``status`` is a word of ``RunState``."""
+
+    run: str
+    flow: str
+    status: str
+    seconds: float
+    counts: RunCounts
+    message: str = ""

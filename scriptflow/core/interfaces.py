@@ -1,0 +1,184 @@
+"""The seams: what an executor, a store, a listener, a notifier and a transport promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from scriptflow.core.events import Event
+    from scriptflow.core.job import Job, JobId, JobReport, Resources
+    from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an executor can do beyond running one job."""
+
+    arrays: bool = False
+    accounting: bool = False
+    memory: bool = False
+    gpus: bool = False
+    walltime: bool = False
+    reattaches: bool = False
+    """Whether ``wait`` works in another process than the one that submitted."""
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere.
+
+    ``slots`` is how many jobs may be in flight at once.
+    """
+
+    slots: int
+    capabilities: Capabilities
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def submit(self, job: Job) -> JobId:
+        """Start ``job``; after a return it runs, or waits in a queue, exactly once.
+
+        Also when an earlier answer was lost: look for run and key first, submit only when not found.
+        """
+        ...
+
+    async def wait(self, job_id: JobId) -> JobReport:
+        """Return how the job ended. May be cancelled and called again: that never touches the job."""
+        ...
+
+    async def cancel(self, job_id: JobId) -> None:
+        """Ask the job to end; returns when the wish is delivered, not when the job is dead."""
+        ...
+
+    def fits(self, resources: Resources) -> bool:
+        """Whether this executor could ever hold such a job."""
+        ...
+
+
+@runtime_checkable
+class DirectExecutor(Protocol):
+    """An executor whose jobs are cheaper than a coroutine each: the head calls it without awaiting."""
+
+    def launch(self, jobs: Sequence[Job], ended: Callable[[Job, JobReport], None]) -> None:
+        """Start all ``jobs`` now; may be called on any thread.
+
+        ``ended`` is called once for each job, on the loop's thread. A job that cannot be started ends
+        with a report too; nothing is raised.
+        """
+        ...
+
+    def stop(self, numbers: Sequence[int], grace_s: float) -> None:
+        """TERM to these jobs, KILL after ``grace_s`` (0: at once)."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps what happened. One head writes; writes are whole or absent and keep their order."""
+
+    folder: Path
+
+    def begin_run(self, start: RunStart) -> tuple[int, str]:
+        """Write the run's row; return its id and its name ``flow-n``."""
+        ...
+
+    def next_job(self) -> int:
+        """Hand out a job number that was never used in this store."""
+        ...
+
+    def latest(self) -> dict[str, Latest]:
+        """Map each recorded output (absolute path) to what its last job left; one query."""
+        ...
+
+    def job(self, number: int) -> JobRecord | None:
+        """Read one job with its reasons and files."""
+        ...
+
+    def started(self, starts: Sequence[JobStart], then: Callable[[StoreFailure | None], None]) -> None:
+        """Commit these rows, all in one transaction, then call ``then`` on the write thread."""
+        ...
+
+    def ended(self, end: JobEnd, then: Callable[[], None] | None = None) -> None:
+        """Write the end of a job with the next group commit; ``then`` follows once it is on the disk."""
+        ...
+
+    def submitted(self, job: int, executor_id: str) -> None:
+        """Write the executor's own id of a job with the next group commit."""
+        ...
+
+    def hashed(self, job: int, path: str, role: str, sha256: str) -> None:
+        """Write a file's hash with the next group commit."""
+        ...
+
+    def progress(self, counts: RunCounts) -> None:
+        """Write the run's counts with the next group commit."""
+        ...
+
+    def end_run(self, status: str, counts: RunCounts, message: str) -> None:
+        """Close the run's row."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all that was written so far is on the disk."""
+        ...
+
+    def close(self) -> None:
+        """Flush, and give the store free."""
+        ...
+
+
+StoreFailure = BaseException
+
+
+class Listener(Protocol):
+    """Hears every event, on the head's thread, in order. Must be quick, must not raise."""
+
+    wants_names: bool
+    """Whether events should carry the names of skipped tasks."""
+
+    def hear(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+    def close(self) -> None:
+        """The run is over; say what is left to say."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people. Has its own time limit; its failure is a log line, never a failed run."""
+
+    async def notify(self, event: Event) -> None:
+        """Send one event out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """How a command ran by a transport ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+class Transport(Protocol):
+    """Runs a short command and moves files: on this machine, or on another over ssh."""
+
+    async def run(self, argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> Completed:
+        """Run a command to its end. The caller sets the time limit."""
+        ...
+
+    async def put(self, local: Path, remote: str) -> None:
+        """Copy a file or folder there, whole or not at all."""
+        ...
+
+    async def get(self, remote: str, local: Path) -> None:
+        """Copy a file or folder here, whole or not at all."""
+        ...
