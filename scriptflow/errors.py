@@ -254,9 +254,9 @@ class TasksFailed(ScriptflowError):
     slug = "tasks-failed"
     exit_code = 1
 
-    def __init__(self, failures: Sequence[TaskFailed]) -> None:
+    def __init__(self, failures: Sequence[ScriptflowError]) -> None:
         self.failures = tuple(failures)
-        first = ", ".join(failure.task for failure in self.failures[:5])
+        first = ", ".join(str(getattr(failure, "task", failure.what)) for failure in self.failures[:5])
         rest = len(self.failures) - 5
         super().__init__(
             f"{len(self.failures)} tasks failed: {first}" + (f" and {rest} more" if rest > 0 else ""),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scriptflow.core.job import JobReport  # noqa: TC001 (dataclass fields are looked at by listeners)
 from scriptflow.core.records import RunCounts  # noqa: TC001
+from scriptflow.errors import Place  # noqa: TC001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class TaskEnded(Event):
     tail: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     help: str = ""
+    place: Place | None = None
+    """The line of the user's file that made the task, when known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

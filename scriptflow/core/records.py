@@ -16,7 +16,8 @@ class Seen:
     """A file as it was looked at once: ``role`` is ``in`` or ``out``; times in ns since the epoch.
 
     A missing file has ``size`` -1. ``racy`` says that the file was younger than its file system's tick.
-    For a directory, ``size`` is the number of entries and ``mtime_ns`` a digest of its sorted listing.
+    For a directory, ``size`` is the number of files in it, ``mtime_ns`` their newest time, ``ctime_ns`` 0 and
+    ``inode`` a digest of the sorted listing.
     """
 
     path: str
@@ -116,6 +117,9 @@ class JobRecord:
     group: str
     reasons: tuple[tuple[str, str], ...] = ()
     files: tuple[Seen, ...] = ()
+    cpus: int = 1
+    memory_bytes: int | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,7 @@ class RunStart:
     git: str
     python: str
     version: str
+    capacity: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,10 +29,10 @@ FAILED = TaskState.FAILED
 CANCELLED = TaskState.CANCELLED
 SKIPPED = TaskState.SKIPPED
 
-# A retry goes back to the queue from wherever the job was.
+# A retry goes back to the queue from wherever the job was; a task whose equal ran succeeds with it.
 MOVES: dict[str, tuple[TaskState, ...]] = {
-    NEW: (SKIPPED, WAITING, QUEUED, FAILED, CANCELLED),
-    WAITING: (SKIPPED, QUEUED, FAILED, CANCELLED),
+    NEW: (SKIPPED, WAITING, QUEUED, SUCCEEDED, FAILED, CANCELLED),
+    WAITING: (SKIPPED, QUEUED, SUCCEEDED, FAILED, CANCELLED),
     QUEUED: (SUBMITTED, FAILED, CANCELLED),
     SUBMITTED: (RUNNING, SUCCEEDED, FAILED, CANCELLED, QUEUED),
     RUNNING: (SUCCEEDED, FAILED, CANCELLED, QUEUED),

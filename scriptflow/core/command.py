@@ -1,0 +1,249 @@
+"""What a task's command really is: checked, its placeholders filled in, as argv, as one line, as a manifest.
+
+Knows tasks and paths; nothing of heads, records or the disk.
+"""
+
+from __future__ import annotations
+
+import os
+
+from scriptflow.core.fingerprint import manifest_text
+from scriptflow.core.paths import Glob
+from scriptflow.errors import TaskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from scriptflow.core.task import Task
+    from scriptflow.errors import Place
+
+_WHOLE_NUMBERS = ("cpus", "gpus", "retries")
+_TIMES = ("walltime", "timeout", "retry_delay")
+
+
+def checked_command(cmd: Any, place: Place) -> str | tuple[str, ...]:  # noqa: ANN401
+    """Return a command as a string or a tuple of words; numbers and paths among the words become text.
+
+    Raises:
+        TaskError: it is neither, or empty, or a word holds a NUL byte.
+    """
+    if isinstance(cmd, str):
+        return cmd
+    if not isinstance(cmd, (list, tuple)):
+        raise TaskError(
+            f"a command is a list of words or one string, not {type(cmd).__name__}",
+            do='sf.Task(["sort", "a.txt"]) or sf.Task("sort a.txt")',
+            place=place,
+        )
+    if not cmd:
+        raise TaskError("the command is empty", do="name a program to run", place=place)
+    words: list[str] = []
+    for word in cmd:
+        if isinstance(word, os.PathLike):
+            word = os.fspath(word)  # noqa: PLW2901
+        if isinstance(word, (int, float)) and not isinstance(word, bool):
+            word = str(word)  # noqa: PLW2901
+        if not isinstance(word, str):
+            raise TaskError(
+                f"{word!r} in the command is {type(word).__name__}, not text",
+                why=f"the command is {list(cmd)!r}",
+                do="turn it into text with str(...)",
+                place=place,
+            )
+        words.append(str(word))
+    return tuple(words)
+
+
+def checked_options(options: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Return a task's options, each of its right kind; sizes and times stay as written.
+
+    Raises:
+        TaskError: an unknown option, or a value of the wrong kind; names the nearest.
+        UnitError: a size or a time in no known form.
+    """
+    from scriptflow.core.task import DEFAULTS
+    from scriptflow.core.units import bytes_of, seconds_of
+
+    for key, value in options.items():
+        if key not in DEFAULTS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(key, DEFAULTS, 1)
+            raise TaskError(
+                f"a task has no option {key!r}",
+                why=f"it has {', '.join(DEFAULTS)}",
+                do=f"did you mean {near[0]}?" if near else "",
+                place=place,
+            )
+        if key in _WHOLE_NUMBERS and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise TaskError(f"{key}={value!r} is no whole number from 0 up", do=f"{key}=1", place=place)
+        if key in _TIMES and value is not None:
+            seconds_of(value)
+        if key == "memory" and value is not None:
+            bytes_of(value)
+        if key == "check" and value not in (None, "mtime", "content"):
+            raise TaskError(f"check={value!r} is neither mtime nor content", do='check="content"', place=place)
+        if key in ("env", "labels", "props") and value is not None and not hasattr(value, "items"):
+            raise TaskError(f"{key}={value!r} is no dict", do=f'{key}={{"NAME": "value"}}', place=place)
+    return dict(options)
+
+
+def paths_in(task: Task, folder: str) -> tuple[str, ...]:
+    """Return the paths of all inputs: tasks by their outputs, globs as what matches now."""
+    found: list[str] = []
+    for item in task._inputs:  # noqa: SLF001
+        if type(item) is str:
+            found.append(item)
+        elif isinstance(item, Glob):
+            found.extend(item.expand(folder))
+        elif isinstance(item, str):
+            found.append(item)
+        else:
+            found.extend(paths_out(item, folder))
+    return tuple(found)
+
+
+def paths_out(task: Task, folder: str) -> tuple[str, ...]:
+    """Return the paths of all outputs, globs as what matches now."""
+    outputs = task._outputs  # noqa: SLF001
+    for item in outputs:
+        if isinstance(item, Glob):
+            return tuple(
+                [path for out in outputs for path in (out.expand(folder) if isinstance(out, Glob) else (str(out),))]
+            )
+    return outputs
+
+
+def declared(items: Sequence[Any]) -> list[str]:
+    """Return items as the manifest has them: a glob by its pattern, a task by its outputs."""
+    names: list[str] = []
+    for item in items:
+        if isinstance(item, str):
+            names.append(item)
+        elif isinstance(item, Glob):
+            names.append(item.pattern)
+        else:
+            names.extend(declared(item.outputs))
+    return names
+
+
+def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
+    """Return the task's manifest; ``inputs`` are its paths when globs have been expanded already."""
+    options = task._options  # noqa: SLF001
+    extra: dict[str, str] | None = None
+    shell = False
+    if options:
+        shell = bool(options.get("shell"))
+        extra = {key: os.fspath(options[key]) for key in ("cwd", "container") if options.get(key)}
+        for name, value in (options.get("env") or {}).items():
+            extra[f"env {name}"] = str(value)
+    if inputs is None:
+        inputs = declared(task._inputs)  # noqa: SLF001
+    return manifest_text(task.cmd, shell, inputs, declared(task._outputs), extra)  # noqa: SLF001
+
+
+def argv_of(task: Task, folder: str) -> tuple[str, ...]:
+    """Return program and arguments, placeholders filled in.
+
+    Raises:
+        TaskError: a string command cannot be split, names an input that is not there, or holds a NUL byte.
+    """
+    if isinstance(task.cmd, str):
+        text = _filled(task, folder)
+        if task.get("shell"):
+            argv: tuple[str, ...] = ("/bin/sh", "-c", text) if os.name == "posix" else ("cmd", "/c", text)
+        else:
+            import shlex
+
+            try:
+                argv = tuple(shlex.split(text))
+            except ValueError as error:
+                raise TaskError(
+                    f"the command of task {task.name} cannot be split: {str(error).lower()}",
+                    why=f"it is {text!r}",
+                    do="pass a list of words, or shell=True",
+                    place=task.place,
+                ) from error
+    else:
+        argv = task.cmd
+    if not argv:
+        raise TaskError(f"the command of task {task.name} is empty", do="name a program to run", place=task.place)
+    if any("\0" in word for word in argv):
+        raise TaskError(f"the command of task {task.name} holds a NUL byte", place=task.place)
+    return argv
+
+
+def command_line(task: Task, folder: str = "") -> str:
+    """Return the command as one line that a shell would take."""
+    if isinstance(task.cmd, str):
+        return _filled(task, folder or os.curdir)
+    import shlex
+
+    return shlex.join(task.cmd)
+
+
+def _filled(task: Task, folder: str) -> str:
+    """Fill ``{inputs}``, ``{input}``, ``{outputs}``, ``{output}``, ``{…[0]}`` and ``{…[name]}`` in, quoted.
+
+    Any other brace is left alone: awk and shell use them too.
+    """
+    text = task.cmd
+    if not isinstance(text, str) or "{" not in text:
+        return str(text)
+    import re
+    import shlex
+
+    groups: dict[str, Callable[[], tuple[Sequence[str], Mapping[Any, Any]]]] = {
+        "in": lambda: (paths_in(task, folder), task.get("groups_in") or {}),
+        "out": lambda: (paths_out(task, folder), task.get("groups_out") or {}),
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        paths, named = groups[match[1]]()
+        which = match[3]
+        if which is None:
+            chosen: Sequence[str] = paths[:1] if match[2] == "put" else paths
+        elif which.lstrip("-").isdigit():
+            if not -len(paths) <= int(which) < len(paths):
+                raise TaskError(
+                    f"{match[0]} in the command of task {task.name} is not there",
+                    why=f"it has {len(paths)} of them",
+                    place=task.place,
+                )
+            chosen = (paths[int(which)],)
+        elif which in named:
+            chosen = declared(named[which])
+        else:
+            raise TaskError(
+                f"{match[0]} in the command of task {task.name} is not there",
+                why=f"its groups are {', '.join(map(str, named)) or 'none'}",
+                do="declare groups as a dict: outputs={'name': [...]}",
+                place=task.place,
+            )
+        # A name that begins with a dash would be taken for an option.
+        return " ".join(shlex.quote("./" + path if path.startswith("-") else path) for path in chosen)
+
+    return re.sub(r"\{(in|out)(puts?)(?:\[([^\]{}]+)\])?\}", fill, text)
+
+
+def read_result(task: Task) -> Any:  # noqa: ANN401
+    """Read the file named by ``.result(file)``: ``.json`` as data, anything else as text."""
+    from scriptflow.core.context import HEAD
+    from scriptflow.core.states import GOOD
+
+    path = task.get("result")
+    if path is None:
+        raise TaskError(f"task {task.name} names no result", do="name its file with .result(file)", place=task.place)
+    if task.state not in GOOD:
+        raise TaskError(f"task {task.name} has no result yet", why=f"it is {task.state}", do="await it first")
+    head = HEAD.get()
+    full = head.files.absolute(path) if head is not None else path
+    with open(full, encoding="utf-8") as file:  # noqa: PTH123 (core works on plain strings)
+        text = file.read()
+    if path.endswith(".json"):
+        import json
+
+        return json.loads(text)
+    return text

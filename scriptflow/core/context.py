@@ -1,0 +1,29 @@
+"""Which head and which group are current, and which tasks were declared but not yet taken in.
+
+Knows only that heads and tasks exist; nothing of what they do.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scriptflow.core.head import Head
+    from scriptflow.core.task import Task
+
+HEAD: ContextVar[Head | None] = ContextVar("scriptflow_head", default=None)
+PLANNING: ContextVar[bool] = ContextVar("scriptflow_planning", default=False)
+GROUP: ContextVar[str] = ContextVar("scriptflow_group", default="")
+# Tasks made while no head is current (at import, before a head starts) wait in the default list.
+DECLARED: ContextVar[list[Task]] = ContextVar("scriptflow_declared", default=[])  # noqa: B039 (shared on purpose)
+
+
+def current_head() -> Head:
+    """Return the head in whose run the caller is, starting one where plain asyncio awaits a task."""
+    head = HEAD.get()
+    if head is not None:
+        return head
+    from scriptflow.core.registry import implicit_head
+
+    return implicit_head()

@@ -1,0 +1,420 @@
+"""The part of a head that runs jobs: who starts when, where, and what follows when they end.
+
+Knows lives, pools and executors by their interface. A start is committed before its job exists.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+from scriptflow.core.job import JobReport
+from scriptflow.core.pools import Pools
+from scriptflow.core.records import RunCounts
+from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
+from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from scriptflow.core.freshness import Reason
+    from scriptflow.core.head import Head
+    from scriptflow.core.interfaces import Executor
+    from scriptflow.core.job import Job
+    from scriptflow.core.life import Life
+    from scriptflow.core.pools import Pool
+
+_TELL_EVERY_S = 0.5
+_KEPT_FAILURES = 1000
+
+
+class Dispatcher:
+    """Queues lives, starts their jobs in turns, and hears of their ends.
+
+    Args:
+        head: whose jobs these are.
+        pools: the room there is.
+        open_executor: makes an executor ready by name, when its first job comes.
+        run, run_id: the run's name and row.
+        executor: where tasks go that name none.
+        fail_fast: start nothing new after the first failure.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        pools: Pools[Life],
+        open_executor: Callable[[str], Executor],
+        *,
+        run: str,
+        run_id: int,
+        executor: str | None = None,
+        fail_fast: bool = False,
+    ) -> None:
+        self.head = head
+        self.pools = pools
+        self.run = run
+        self.run_id = run_id
+        self.executor = executor
+        self.fail_fast = fail_fast
+        self.stopping = ""
+        self.ran = self.failed = self.cancelled = 0
+        self.failures: list[ScriptflowError] = []
+        self.running: dict[int, Life] = {}
+        self._open_executor = open_executor
+        self._executors: dict[str, Executor] = {}
+        self._opening: set[str] = set()
+        self._not_open: list[tuple[Life, Pool]] = []
+        self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pump_planned = False
+        self._told_at = 0.0
+        self._idle_waiters: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # --- what a plan answers otherwise ----------------------------------------------------------
+
+    def will_exist(self, path: str) -> bool:  # noqa: ARG002 (a plan knows better)
+        """Whether a file that is not there will be when the run gets so far."""
+        return False
+
+    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:  # noqa: ARG002 (a plan knows better)
+        """Return reasons that stand before the decided ones, none in a run."""
+        return ()
+
+    # --- waiting for room -----------------------------------------------------------------------
+
+    def queue(self, life: Life) -> None:
+        """Let a life wait for room; an error at once when no executor could ever hold it."""
+        if self.stopping:
+            life.cancel(self.stopping)
+            return
+        wanted = life.task.get("executor") or self.executor
+        try:
+            candidates = self.pools.candidates(life.asked, wanted)
+        except KeyError:
+            known = ", ".join(self.pools.pools)
+            life.fail(ResourcesImpossible(f"{life.name} asks for executor {wanted}, which is not set up",
+                      why=f"set up are: {known}", do=f"executors.{wanted} in the settings", place=life.task.place))  # fmt: skip
+            return
+        if not candidates:
+            asked = life.asked
+            life.fail(ResourcesImpossible(
+                f"{life.name} asks for more than any executor has: {asked.cpus} cpus"
+                + (f", {asked.memory_bytes / 1e9:g} GB" if asked.memory_bytes else "")
+                + (f", {asked.gpus} gpus" if asked.gpus else ""),
+                do="ask for less, or set up a larger executor", place=life.task.place))  # fmt: skip
+            return
+        life.announce()
+        self._wait_for_room(life)
+
+    def queue_later(self, life: Life, delay_s: float) -> None:
+        """Let a life wait for its next try first."""
+        handle = self._event_loop().call_later(delay_s, self._delay_over, id(life))
+        self._delayed[id(life)] = (life, handle)
+        self._give_back(life)
+
+    def _delay_over(self, key: int) -> None:
+        self._wait_for_room(self._delayed.pop(key)[0])
+
+    def _wait_for_room(self, life: Life) -> None:
+        wanted = life.task.get("executor") or self.executor
+        self.pools.add(life, life.asked, wanted, life.task.get("priority"))
+        self.plan_pump()
+
+    # --- starting, in turns ---------------------------------------------------------------------
+
+    def plan_pump(self) -> None:
+        """Start what can start, once in this turn of the loop."""
+        if not self._pump_planned:
+            self._pump_planned = True
+            self._event_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Start all for whom there is room: one transaction, then their jobs."""
+        self._pump_planned = False
+        head = self.head
+        if self.stopping or head.store is None:
+            return
+        starts = []
+        lives: list[Life] = []
+        for life, pool, gpus in self.pools.take():
+            if life.task._state is not QUEUED:  # called off while it waited
+                pool.give_back(life.asked, gpus)
+                self.plan_pump()
+                continue
+            if pool.name not in self._executors:
+                life.pool, life.gpus = pool, gpus
+                self._open(life, pool)
+                continue
+            number = head.store.next_job()
+            try:
+                starts.append(life.begin(pool, gpus, number, self.run, self.run_id, str(head.store.folder)))
+            except ScriptflowError as error:
+                pool.give_back(life.asked, gpus)
+                life.pool = None
+                life.fail(error)
+                self.plan_pump()
+                continue
+            self.running[number] = life
+            lives.append(life)
+        if starts:
+            head.store.started(starts, lambda error: self._launch(lives, error))
+        self._tell_counts()
+
+    def _open(self, life: Life, pool: Pool) -> None:
+        """Make a pool's executor ready; its lives wait meanwhile, with their room kept."""
+        self._not_open.append((life, pool))
+        if pool.name not in self._opening:
+            self._opening.add(pool.name)
+            self._own(self._open_and_go_on(pool.name))
+
+    async def _open_and_go_on(self, name: str) -> None:
+        try:
+            executor = self._open_executor(name)
+            await executor.__aenter__()
+        except ScriptflowError as error:
+            opened: ScriptflowError | None = error
+        else:
+            opened = None
+            self._executors[name] = executor
+        waiting = [entry for entry in self._not_open if entry[1].name == name]
+        self._not_open = [entry for entry in self._not_open if entry[1].name != name]
+        for life, pool in waiting:
+            pool.give_back(life.asked, life.gpus)
+            life.pool = None
+            if opened is not None:
+                life.fail(opened)
+            else:
+                self._wait_for_room(life)
+        self._opening.discard(name)
+        self.plan_pump()
+
+    def _launch(self, lives: Sequence[Life], error: BaseException | None) -> None:
+        """Start the jobs whose start is recorded. Runs on the store's write thread, to save a hop."""
+        loop = self._event_loop()
+        if error is not None:
+            loop.call_soon_threadsafe(self._not_recorded, lives, error)
+            return
+        ready: dict[str, list[Job]] = {}
+        for life in lives:
+            assert life.job is not None  # noqa: S101 (begun)
+            assert life.pool is not None  # noqa: S101 (begun)
+            try:
+                life.make_ready()
+            except OSError as problem:
+                report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(),
+                                   detail=f"its outputs cannot be written: {problem}")  # fmt: skip
+                loop.call_soon_threadsafe(self.ended, life.job, report)
+            else:
+                ready.setdefault(life.pool.name, []).append(life.job)
+        for name, jobs in ready.items():
+            executor = self._executors[name]
+            launch = getattr(executor, "launch", None)
+            if launch is not None:
+                launch(jobs, self.ended)
+            else:
+                loop.call_soon_threadsafe(self._drive_all, executor, jobs)
+        loop.call_soon_threadsafe(self._tell_started, lives)
+
+    def _tell_started(self, lives: Sequence[Life]) -> None:
+        for life in lives:
+            if life.task._state is SUBMITTED:
+                self.head.move(life.task, RUNNING)
+                life.tell_started()
+
+    def _not_recorded(self, lives: Sequence[Life], error: BaseException) -> None:
+        """The store could not take the starts: nothing was started, and nothing more will be."""
+        failure = (
+            error if isinstance(error, ScriptflowError) else StoreError(f"the run store cannot be written: {error}")
+        )
+        self.head.failure = self.head.failure or failure
+        self.stopping = failure.what
+        for life in lives:
+            assert life.job is not None  # noqa: S101 (begun)
+            self.running.pop(life.job.number, None)
+            self._give_back(life)
+            life.job = None
+            life.cancel(failure.what)
+        self.stop(failure.what, None)
+
+    # --- jobs of executors that are coroutines --------------------------------------------------
+
+    def _drive_all(self, executor: Executor, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._own(self._drive(executor, job))
+
+    async def _drive(self, executor: Executor, job: Job) -> None:
+        try:
+            job_id = await executor.submit(job)
+            if self.head.store is not None:
+                self.head.store.submitted(job.number, job_id)
+            report = await executor.wait(job_id)
+        except ScriptflowError as error:
+            report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
+        self.ended(job, report)
+
+    def _own(self, coroutine: Coroutine[object, object, None]) -> None:
+        task = self._event_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._disown)
+
+    def _disown(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.head.failure = InternalError(f"{type(error).__name__}: {error}")
+            self.head.failure.__cause__ = error
+            self.stop("a bug of scriptflow", 0.0)
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def ended(self, job: Job, report: JobReport) -> None:
+        """Hear of a job's end, on the loop's thread."""
+        life = self.running.pop(job.number, None)
+        if life is None:
+            return
+        if life.task._state is SUBMITTED:
+            self.head.move(life.task, RUNNING)
+            life.tell_started()
+        pool, gpus = life.pool, life.gpus
+        life.ended(report)
+        if pool is not None and life.pool is pool:
+            pool.give_back(life.asked, gpus)
+            life.pool = None
+        if self.pools.waiting:
+            self.plan_pump()
+        self._tell_counts()
+        self._wake_if_idle()
+
+    def _give_back(self, life: Life) -> None:
+        if life.pool is not None:
+            life.pool.give_back(life.asked, life.gpus)
+            life.pool = None
+            if self.pools.waiting:
+                self.plan_pump()
+
+    def count(self, life: Life, state: object) -> None:
+        """Count a settled task."""
+        if state is SUCCEEDED:
+            self.ran += 1
+        elif state is FAILED:
+            self.failed += 1
+            if self.failed <= _KEPT_FAILURES:
+                self.failures.append(life.error())
+            if self.fail_fast and not self.stopping:
+                self._event_loop().call_soon(self.stop, f"{life.name} failed", None)
+                self.stopping = f"{life.name} failed"
+        else:
+            self.cancelled += 1
+        if life.job is None:
+            self._wake_if_idle()
+
+    def counts(self) -> RunCounts:
+        """Return how many tasks are where."""
+        return RunCounts(
+            ran=self.ran, skipped=self.head.skipped, failed=self.failed, cancelled=self.cancelled,
+            queued=self.pools.waiting + len(self._delayed) + len(self._not_open), running=len(self.running),
+        )  # fmt: skip
+
+    def _tell_counts(self) -> None:
+        now = monotonic()
+        if now - self._told_at >= _TELL_EVERY_S and self.head.store is not None:
+            self._told_at = now
+            self.head.store.progress(self.counts())
+
+    # --- coming to rest -------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, waits for room or waits for another try."""
+        return not (self.running or self.pools.waiting or self._delayed or self._not_open)
+
+    async def drained(self) -> None:
+        """Return when all that was sent is settled."""
+        while not self.idle:
+            future = self._event_loop().create_future()
+            self._idle_waiters.append(future)
+            await future
+
+    def _wake_if_idle(self) -> None:
+        if self._idle_waiters and self.idle:
+            waiters, self._idle_waiters = self._idle_waiters, []
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+
+    def stop(self, why: str, grace_s: float | None) -> int:
+        """Start nothing new; with a grace, tell running jobs to end. Returns how many run."""
+        self.stopping = self.stopping or why
+        for _, (life, handle) in list(self._delayed.items()):
+            handle.cancel()
+            life.cancel(why)
+        self._delayed.clear()
+        for life in self.pools.drain():
+            if life.task._state is QUEUED:
+                life.cancel(why)
+        for life, pool in self._not_open:
+            pool.give_back(life.asked, life.gpus)
+            life.cancel(why)
+        self._not_open.clear()
+        if grace_s is not None:
+            self._stop_running(grace_s)
+        self._wake_if_idle()
+        return len(self.running)
+
+    def _stop_running(self, grace_s: float) -> None:
+        by_executor: dict[str, list[int]] = {}
+        for number, life in self.running.items():
+            if life.pool is not None:
+                by_executor.setdefault(life.pool.name, []).append(number)
+        for name, numbers in by_executor.items():
+            executor = self._executors.get(name)
+            stop = getattr(executor, "stop", None)
+            if stop is not None:
+                stop(numbers, grace_s)
+
+    async def close(self) -> None:
+        """End what still runs and close the executors."""
+        if not self.idle:
+            self.stop("the run is over", self.head.settings.grace)
+            await self.drained()
+        for executor in self._executors.values():
+            await executor.__aexit__(None, None, None)
+        self._executors.clear()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = self.head.event_loop()
+        return self._loop
+
+
+class Planner(Dispatcher):
+    """Answers from the store alone: what would run counts as done, and nothing is started or written."""
+
+    def __init__(self, head: Head, pools: Pools[Life], open_executor: Callable[[str], Executor]) -> None:
+        super().__init__(head, pools, open_executor, run="", run_id=0)
+        self.would_run: list[Life] = []
+        self._made: dict[str, str] = {}
+
+    def will_exist(self, path: str) -> bool:
+        """Whether a task that would run makes the file."""
+        return path in self._made
+
+    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
+        """Return a reason for each input that a task that would run makes."""
+        from scriptflow.core.freshness import Reason
+
+        makers = {self._made[path]: path for path in (seen.path for seen in life.inputs) if path in self._made}
+        return tuple([Reason("upstream", f"{maker} would make {path}") for maker, path in makers.items()])
+
+    def queue(self, life: Life) -> None:
+        """Take the task as done."""
+        self.would_run.append(life)
+        for path in life.outputs:
+            self._made[path] = life.name
+        self.head.move(life.task, SUBMITTED)
+        self.ran += 1
+        self.head.settle(life.task, SUCCEEDED)

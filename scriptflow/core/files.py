@@ -1,0 +1,121 @@
+"""What lies on disk, looked at once per file and run.
+
+Knows paths and stats. Knows nothing of tasks, records or decisions.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scriptflow.core.records import Seen
+
+MISSING = 0
+_DIRECTORY = stat.S_IFDIR
+_KIND = 0o170000
+# A file system that keeps fractions of a second ticks at most this coarsely (a kernel jiffy, with room).
+_FINE_TICK_NS = 20_000_000
+_COARSE_TICK_NS = 2_000_000_000
+_CHUNK = 1 << 20
+
+
+class Files:
+    """The files of one run, below ``folder``.
+
+    ``marks`` maps a path to one number made of its size, times and inode, 0 when there is no such file. It is
+    filled on first look and kept until ``forget``: a run sees each file once, unless a job wrote it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.prefix = folder if folder.endswith("/") else folder + "/"
+        self.marks: dict[str, int] = {}
+
+    def absolute(self, path: str) -> str:
+        """Return the full path of a declared one."""
+        return path if path[0] == "/" or os.path.isabs(path) else self.prefix + path
+
+    def mark(self, path: str) -> int:
+        """Look at a file and remember its mark."""
+        try:
+            found = os.stat(path if path[0] == "/" else self.prefix + path)
+        except OSError:
+            self.marks[path] = MISSING
+            return MISSING
+        if found.st_mode & _KIND == _DIRECTORY:
+            mark = hash(self._listing(path)) or 1
+        else:
+            mark = hash((found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)) or 1
+        self.marks[path] = mark
+        return mark
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Look again at these next time: a job may have written them."""
+        for path in paths:
+            self.marks.pop(path, None)
+
+    def seen(self, path: str, role: str) -> Seen:
+        """Look at a file now, whatever was seen before; a missing one has size -1."""
+        from scriptflow.core.records import Seen
+
+        now = time.time_ns()
+        try:
+            found = os.stat(self.absolute(path))
+        except OSError:
+            self.marks[path] = MISSING
+            return Seen(path=path, role=role, size=-1)
+        if found.st_mode & _KIND == _DIRECTORY:
+            entries, newest, digest = self._listing(path)
+            self.marks[path] = hash((entries, newest, digest)) or 1
+            return Seen(path=path, role=role, size=entries, mtime_ns=newest, inode=digest)
+        changed, inode = found.st_ctime_ns, found.st_ino
+        self.marks[path] = hash((found.st_size, found.st_mtime_ns, changed, inode)) or 1
+        tick = _FINE_TICK_NS if found.st_mtime_ns % 1_000_000_000 else _COARSE_TICK_NS
+        return Seen(
+            path=path, role=role, size=found.st_size, mtime_ns=found.st_mtime_ns, ctime_ns=changed, inode=inode,
+            racy=now - tick < found.st_mtime_ns <= now + tick,
+        )  # fmt: skip
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a folder lies at ``path``."""
+        return os.path.isdir(self.absolute(path))
+
+    def sha256(self, path: str) -> str | None:
+        """Return ``sha256:…`` of a file's content, None for what is no readable file."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        try:
+            with open(self.absolute(path), "rb", buffering=0) as file:  # noqa: PTH123 (hot, and no pathlib here)
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return "sha256:" + digest.hexdigest()
+
+    def _listing(self, path: str) -> tuple[int, int, int]:
+        """Return a folder's number of files, their newest time and a 56-bit digest of names, sizes and times."""
+        import hashlib
+
+        top = self.absolute(path)
+        lines: list[str] = []
+        newest = 0
+        for folder, folders, names in os.walk(top):
+            folders.sort()
+            for name in names:
+                if name.endswith(".sf-part"):
+                    continue
+                full = os.path.join(folder, name)  # noqa: PTH118 (hot)
+                try:
+                    found = os.lstat(full)
+                except OSError:
+                    continue
+                newest = max(newest, found.st_mtime_ns)
+                lines.append(f"{full[len(top) :]}\0{found.st_size}\0{found.st_mtime_ns}")
+        text = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
+        return len(lines), newest, int.from_bytes(hashlib.sha256(text).digest()[:7], "big")

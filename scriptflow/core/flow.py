@@ -1,0 +1,293 @@
+"""What a flow is written with besides tasks: bag, group and the flow mark.
+
+Knows tasks and the current head. Knows nothing of how anything is decided or run.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from scriptflow.core.context import GROUP, current_head
+from scriptflow.core.head import add_waiter
+from scriptflow.core.states import GOOD, NEW, SETTLED
+from scriptflow.core.task import Task
+from scriptflow.errors import ScriptflowError, TaskError, TasksFailed, UpstreamFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable, Generator, Iterator
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Any
+
+    from scriptflow.core.head import Head
+
+# So many tasks are looked at before others get their turn.
+_SLICE = 1024
+# So many unsettled tasks of one bag are known at once; the rest waits in the caller's iterable.
+_WINDOW = 4096
+# So many results of a generator are kept; a longer stream lets go of the oldest.
+_KEPT = 65_536
+
+
+async def bag(
+    *tasks: Any,
+    limit: int | None = None,
+    fail_fast: bool = False,
+    return_exceptions: bool = False,
+    name: str | None = None,
+) -> Sequence[Any]:
+    """Await many at once and return their results in order.
+
+    Args:
+        tasks: tasks and other awaitables, or one iterable of them. A generator is consumed in a bounded window, so a
+            million tasks need the memory of a few thousand; of a generator longer than 65,536 the results are not
+            kept, only their number.
+        limit: at most so many of them in flight at once.
+        fail_fast: after the first failure start no more of them.
+        return_exceptions: put errors among the results instead of raising.
+        name: the group its tasks are shown under.
+
+    Raises:
+        TaskFailed: one failed; raised when all the others have ended.
+        TasksFailed: several failed; lists each.
+    """
+    items: Iterable[Any] = tasks
+    if len(tasks) == 1 and not hasattr(tasks[0], "__await__"):
+        if not isinstance(tasks[0], Iterable):
+            raise TaskError(f"a bag takes tasks, awaitables or one iterable of them, not {type(tasks[0]).__name__}")
+        items = tasks[0]
+    return await _Bag(items, limit, fail_fast, return_exceptions, name).gather()
+
+
+class _Bag:
+    """One bag while it is awaited."""
+
+    def __init__(
+        self, items: Iterable[Any], limit: int | None, fail_fast: bool, return_exceptions: bool, name: str | None
+    ) -> None:
+        self.head: Head = current_head()
+        self.items: Iterator[Any] = iter(items)
+        self.streamed = items is self.items
+        self.window = min(limit or _WINDOW, _WINDOW)
+        self.fail_fast = fail_fast
+        self.return_exceptions = return_exceptions
+        self.group = name
+        self.pending = 0
+        self.count = 0
+        self.results: deque[Any] = deque()
+        self.others: dict[int, Future[Any]] = {}
+        self.failures: list[ScriptflowError] = []
+        self.unsettled: dict[int, Task] = {}
+        self.room: Future[None] | None = None
+
+    async def gather(self) -> Sequence[Any]:
+        """Take all in, wait for all, return or raise."""
+        more = True
+        while more and not (self.fail_fast and self.failures):
+            more = self._take_slice()
+            if self.streamed and len(self.results) > _KEPT:
+                self._let_go()
+            if self.pending >= self.window:
+                await self._wait(self.window - 1)
+            elif self.pending and more:
+                await _one_turn(self.head)
+        if self.fail_fast and self.failures:
+            self._call_off()
+        await self._wait(0)
+        return self._outcome()
+
+    def _take_slice(self) -> bool:
+        """Send the next few; False when the iterable has ended."""
+        tasks: list[Task] = []
+        room = min(_SLICE, self.window - self.pending)
+        more = True
+        while len(tasks) < room:
+            try:
+                item = next(self.items)
+            except StopIteration:
+                more = False
+                break
+            if isinstance(item, Task):
+                if self.group and not item._group and item._state is NEW:
+                    item._group = self.group
+                tasks.append(item)
+                self.results.append(item)
+            else:
+                room -= 1
+                self._take_other(item)
+            self.count += 1
+        for task in self.head.admit(tasks):
+            self.pending += 1
+            self.unsettled[id(task)] = task
+            task._waiter = add_waiter(task._waiter, self._settled)
+        for task in tasks:
+            if task._state in SETTLED and task._state not in GOOD:
+                self._failed(task)
+        return more
+
+    def _take_other(self, item: Any) -> None:  # noqa: ANN401
+        """Take an awaitable that is no task: a flow, a coroutine, a future."""
+        if not hasattr(item, "__await__"):
+            raise TaskError(f"a bag takes tasks and awaitables, not {item!r}")
+        import asyncio
+
+        self.head.event_loop()
+        future = asyncio.ensure_future(item, loop=self.head.event_loop())
+        self.pending += 1
+        self.others[self.count] = future
+        self.results.append(future)
+        future.add_done_callback(self._other_settled)
+
+    def _settled(self, task: Task) -> None:
+        self.unsettled.pop(id(task), None)
+        if task._state not in GOOD:
+            self._failed(task)
+        self._one_less()
+
+    def _other_settled(self, future: Future[Any]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, TasksFailed):
+            self.failures.extend(error.failures)
+        elif isinstance(error, ScriptflowError):
+            self.failures.append(error)
+        self._one_less()
+
+    def _failed(self, task: Task) -> None:
+        assert task._life is not None  # noqa: S101 (a task that went wrong has its life's story)
+        self.failures.append(task._life.error())
+
+    def _one_less(self) -> None:
+        self.pending -= 1
+        stop = self.fail_fast and self.failures
+        if self.room is not None and not self.room.done() and (self.pending <= self.level or stop):
+            self.room.set_result(None)
+
+    level = 0
+
+    async def _wait(self, level: int) -> None:
+        """Return when at most ``level`` of this bag are unsettled."""
+        while self.pending > level:
+            if self.fail_fast and self.failures:
+                self._call_off()
+                if self.pending <= level:
+                    return
+            self.level = level
+            self.room = self.head.event_loop().create_future()
+            await self.room
+
+    def _call_off(self) -> None:
+        for task in list(self.unsettled.values()):
+            self.head.call_off(task, "another task of its bag failed")
+        self.fail_fast = False
+
+    def _let_go(self) -> None:
+        while len(self.results) > _KEPT // 2:
+            item = self.results.popleft()
+            if isinstance(item, Task) and item._state in SETTLED:
+                self.head.forget(item)
+
+    def _outcome(self) -> Sequence[Any]:
+        roots = [error for error in self.failures if not isinstance(error, UpstreamFailed)] or self.failures
+        errors = list({id(error): error for error in roots}.values())
+        if not self.return_exceptions:
+            for future in self.others.values():
+                if not future.cancelled() and (error := future.exception()) and not isinstance(error, ScriptflowError):
+                    raise error
+            if len(errors) == 1:
+                raise errors[0]
+            if errors:
+                raise TasksFailed(errors)
+        if len(self.results) < self.count:
+            return Forgotten(self.count)
+        return [self._result(item) for item in self.results]
+
+    def _result(self, item: Any) -> Any:  # noqa: ANN401
+        if isinstance(item, Task):
+            return item if item._state in GOOD or item._life is None else item._life.error()
+        if item.cancelled():
+            import asyncio
+
+            return asyncio.CancelledError()
+        return item.exception() or item.result()
+
+
+class Forgotten(Sequence["Any"]):
+    """The results of a stream too long to keep: their number is known, they are not."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401
+        raise TaskError(
+            f"the results of this bag were not kept: its generator gave {self._count}",
+            do="give the bag a list, or read the tasks' outputs",
+        )
+
+
+async def _one_turn(head: Head) -> None:
+    """Let everything else that is ready have its turn."""
+    loop = head.event_loop()
+    future = loop.create_future()
+    loop.call_soon(future.set_result, None)
+    await future
+
+
+class group:  # noqa: N801 (used as a word: async with sf.group("name"))
+    """Name a group: tasks made inside are shown together. Groups nest as ``outer/inner``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._token: Token[str] | None = None
+
+    def __enter__(self) -> group:
+        outer = GROUP.get()
+        self._token = GROUP.set(f"{outer}/{self._name}" if outer else self._name)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._token is not None:
+            GROUP.reset(self._token)
+
+    async def __aenter__(self) -> group:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def flow(function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:  # noqa: ANN401
+    """Mark an async function as a flow, under its own name or ``name``; needed only where it is not ``flow_NAME``."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__scriptflow_flow__ = {"name": name or function.__name__}  # type: ignore[attr-defined]
+        return function
+
+    return mark if function is None else mark(function)
+
+
+@types.coroutine
+def resumed(coroutine: Any, first: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401
+    """Go on, inside an event loop, with a coroutine that was driven without one up to its first wait.
+
+    Args:
+        coroutine: suspended at ``first``.
+        first: the future it waits for.
+    """
+    try:
+        yield first
+    except BaseException as error:  # noqa: BLE001 (a cancellation belongs to the coroutine)
+        try:
+            again = coroutine.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        return (yield from resumed(coroutine, again))
+    return (yield from coroutine)

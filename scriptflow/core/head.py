@@ -1,0 +1,477 @@
+"""Head: the life of tasks up to the point where one must run; the only door through which a task's state changes.
+
+Checks what is up to date without suspending, orders tasks by their files, shares equal ones.
+Knows no database, screen or executor by name; all of those are given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from fnmatch import fnmatchcase
+
+from scriptflow.core.bus import Bus
+from scriptflow.core.command import manifest_of, paths_in
+from scriptflow.core.context import DECLARED, GROUP, HEAD
+from scriptflow.core.files import Files
+from scriptflow.core.paths import Directory, Glob
+from scriptflow.core.states import MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
+from scriptflow.errors import Cycle, DuplicateOutput, DuplicateTask, InternalError, ScriptflowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from scriptflow.core.config import Settings
+    from scriptflow.core.dispatch import Dispatcher
+    from scriptflow.core.interfaces import Store
+    from scriptflow.core.records import Latest
+    from scriptflow.core.states import TaskState
+    from scriptflow.core.task import Task
+
+
+class Head:
+    """One run of one flow.
+
+    Args:
+        folder: absolute folder that relative paths start from: the flow file's.
+        store: keeps what happens; None for a plan, which keeps nothing.
+        latest: what the store knows of each output.
+        settings: what was asked for.
+        bus: hears what happens.
+        dispatcher: makes the part that runs jobs, when the first must run.
+        force, only: name patterns of ``--force`` and ``--only``.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        store: Store | None,
+        latest: dict[str, Latest],
+        settings: Settings,
+        bus: Bus,
+        dispatcher: Callable[[Head], Dispatcher],
+        force: Sequence[str] = (),
+        only: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder
+        self.store = store
+        self.latest = latest
+        self.settings = settings
+        self.bus = bus
+        self.force = tuple(force)
+        self.only = tuple(only)
+        self.files = Files(folder)
+        self.producers: dict[Any, Task] = {}
+        self.skipped = 0
+        self.loop: AbstractEventLoop | None = None
+        self.make_loop: Callable[[], AbstractEventLoop] | None = None
+        self.failure: ScriptflowError | None = None
+        self._make_dispatcher = dispatcher
+        self._dispatcher: Dispatcher | None = None
+        self._declared: list[Task] = []
+        self._named: dict[str, Task] = {}
+        self._loose: dict[str, Task] = {}
+        self._folders: dict[str, Task] = {}
+        self._has_globs = False
+        self._ripe: deque[Task] = deque()
+        self._ripening = False
+        self._tokens: tuple[Any, ...] = ()
+
+    # --- being the current head -----------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Become the current head of this context; tasks made before are taken in."""
+        self._declared = list(DECLARED.get())
+        DECLARED.get().clear()
+        self._tokens = (HEAD.set(self), DECLARED.set(self._declared), GROUP.set(""))
+
+    def take_over(self) -> None:
+        """Take in the tasks of plain asyncio code, where no context is ours alone."""
+        self._declared = DECLARED.get()
+
+    def leave(self) -> None:
+        """Stop being the current head of this context."""
+        if not self._tokens:
+            return
+        for variable, token in zip((HEAD, DECLARED, GROUP), self._tokens, strict=True):
+            variable.reset(token)
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The part that runs jobs, made when the first task must run."""
+        if self._dispatcher is None:
+            self._dispatcher = self._make_dispatcher(self)
+        return self._dispatcher
+
+    @property
+    def works(self) -> bool:
+        """Whether any task had to run so far."""
+        return self._dispatcher is not None
+
+    def event_loop(self) -> AbstractEventLoop:
+        """Return the loop this head lives on, making it when the flow is driven without one so far."""
+        if self.loop is None:
+            if self.make_loop is None:
+                import asyncio
+
+                self.loop = asyncio.get_running_loop()
+            else:
+                self.loop = self.make_loop()
+        return self.loop
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def send(self, task: Task) -> bool:
+        """Take a task in and decide it if that is possible now; True when it is settled."""
+        if task._state is NEW:
+            self._take_in()
+            if task._state is NEW and not self._is_fresh(task):
+                self._visit(task)
+            self.tell_skipped()
+        return task._state in SETTLED
+
+    def admit(self, tasks: Iterable[Task]) -> list[Task]:
+        """Send many; return those that are not settled yet."""
+        self._take_in()
+        left = []
+        for task in tasks:
+            if task._state is NEW and not self._is_fresh(task):
+                self._visit(task)
+            if task._state not in SETTLED:
+                left.append(task)
+        self.tell_skipped()
+        return left
+
+    def wait(self, task: Task) -> Generator[Any, Any, None]:
+        """Suspend the caller until ``task`` is settled."""
+        future = self.event_loop().create_future()
+
+        def wake(_: Task) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        task._waiter = add_waiter(task._waiter, wake)
+        yield from future
+
+    def forget(self, task: Task) -> None:
+        """Let go of a settled task that came out of a stream, so that memory stays flat."""
+        for path in task._outputs:
+            if self.producers.get(path) is task:
+                del self.producers[path]
+            if isinstance(path, str):
+                self.files.marks.pop(path, None)
+                self.latest.pop(path, None)
+        for path in task._inputs:
+            if type(path) is str:
+                self.files.marks.pop(path, None)
+        if task._name is not None:
+            self._named.pop(task._name, None)
+        if not task._outputs:
+            self._loose.pop(manifest_of(task), None)
+
+    def call_off(self, task: Task, why: str) -> None:
+        """Settle a task that has not been started as cancelled."""
+        if task._state in (NEW, WAITING, QUEUED):
+            from scriptflow.core.life import Life
+
+            (task._life or Life(self, task)).cancel(why)
+
+    def unsent(self) -> list[Task]:
+        """Return the tasks that were made and never awaited, started or needed."""
+        self._take_in()
+        made = {id(task): task for task in (*self.producers.values(), *self._loose.values(), *self._named.values())}
+        return [task for task in made.values() if task._state is NEW and "template" not in task._options]
+
+    # --- the only door --------------------------------------------------------------------------
+
+    def _move(self, task: Task, state: TaskState) -> None:
+        """Change a task's state; the one place where that happens."""
+        if state not in MOVES[task._state]:
+            raise InternalError(f"task {task.name} cannot go from {task._state} to {state}")
+        task._state = state
+
+    def settle(self, task: Task, state: TaskState) -> None:
+        """End a task's life and wake all who wait for it."""
+        self._move(task, state)
+        if state is SKIPPED:
+            self.skipped += 1
+        waiter, task._waiter = task._waiter, None
+        if waiter is None:
+            return
+        for wake in waiter if type(waiter) is list else (waiter,):
+            wake(task)
+        self._ripen()
+
+    def move(self, task: Task, state: TaskState) -> None:
+        """Change the state of a task that lives on."""
+        self._move(task, state)
+
+    # --- up to date? the hot path ---------------------------------------------------------------
+
+    def _is_fresh(self, task: Task) -> bool:
+        """Settle a task whose record matches what is on disk, at once; False when more must be looked at."""
+        outputs = task._outputs
+        if not outputs or self.force or self.only:
+            return False
+        last = self.latest.get(outputs[0])
+        if last is None or not last.ok or not last.signature:
+            return False
+        producers = self.producers
+        if producers.get(outputs[0]) is not task:
+            return False
+        files = self.files
+        marks = files.marks
+        found: list[int] = []
+        inputs: Sequence[str] = task._inputs
+        for path in inputs:
+            if type(path) is not str:
+                return self._is_fresh_with_tasks(task, last)
+            maker = producers.get(path)
+            if maker is not None and maker._state is not SKIPPED:
+                return False
+            mark = marks.get(path) or files.mark(path)
+            if not mark:
+                return False
+            found.append(mark)
+        return self._matches(task, last, inputs, found)
+
+    def _is_fresh_with_tasks(self, task: Task, last: Latest) -> bool:
+        """The same for inputs that are tasks, folders or globs."""
+        for item in task._inputs:
+            if not isinstance(item, (str, Glob)) and item._state is not SKIPPED:
+                return False
+        if any(isinstance(item, Glob) for item in task._outputs):
+            return False
+        inputs = paths_in(task, self.folder)
+        found = []
+        for path in inputs:
+            maker = self._maker(path)
+            mark = self.files.marks.get(path) or self.files.mark(path)
+            if not mark or (maker is not None and maker._state is not SKIPPED):
+                return False
+            found.append(mark)
+        if self._has_globs and any(up._state is not SKIPPED for up in self._upstream(task)):
+            return False
+        return self._matches(task, last, inputs, found)
+
+    def _matches(self, task: Task, last: Latest, inputs: Sequence[str], found: list[int]) -> bool:
+        marks = self.files.marks
+        for path in task._outputs:
+            mark = marks.get(path) or self.files.mark(path)
+            if not mark:
+                return False
+            found.append(mark)
+        if hash(tuple(found)) != last.signature or manifest_of(task, inputs) != last.manifest:
+            return False
+        self.settle(task, SKIPPED)
+        return True
+
+    # --- the order of tasks ---------------------------------------------------------------------
+
+    def _take_in(self) -> None:
+        """Note which task makes which file, for all tasks declared since the last look."""
+        if not self._declared:
+            return
+        declared, self._declared[:] = self._declared[:], []
+        producers = self.producers
+        for task in declared:
+            for path in task._outputs:
+                other = producers.get(path)
+                if other is None:
+                    producers[path] = task
+                elif other is not task:
+                    self._claim(path, other, task)
+                if isinstance(path, Directory):
+                    self._folders[path] = task
+            if not task._outputs:
+                self._loose.setdefault(manifest_of(task), task)
+            if task._name is not None and task._state is NEW:
+                other = self._named.setdefault(task._name, task)
+                if other is not task:
+                    self._same_name(other, task)
+            if not self._has_globs and any(type(item) is Glob for item in task._inputs):
+                self._has_globs = True
+
+    def _claim(self, path: Any, other: Task, task: Task) -> None:  # noqa: ANN401
+        if "template" in other._options and other._state is NEW:
+            self.producers[path] = task
+        elif "template" not in task._options and manifest_of(other) != manifest_of(task):
+            raise DuplicateOutput(
+                f"{path} is the output of {other.name} ({other.place}) and of {task.name} ({task.place})",
+                do="give each its own file",
+                place=task.place,
+            )
+
+    def _same_name(self, other: Task, task: Task) -> None:
+        if "template" in other._options and other._state is NEW:
+            self._named[str(task._name)] = task
+        elif "template" not in task._options and manifest_of(other) != manifest_of(task):
+            raise DuplicateTask(
+                f"two different tasks are named {task.name} ({other.place}, {task.place})",
+                do=f'rename one, e.g. name="{task.name}-2"',
+                place=task.place,
+            )
+
+    def _owner(self, task: Task) -> Task:
+        """Return the task that stands for this one and all its equals."""
+        if task._outputs:
+            return self.producers.get(task._outputs[0], task)
+        return self._loose.get(manifest_of(task), task)
+
+    def _maker(self, path: str) -> Task | None:
+        maker = self.producers.get(path)
+        if maker is None and self._folders:
+            at = path.rfind("/")
+            while at > 0 and maker is None:
+                maker = self._folders.get(path[:at])
+                at = path.rfind("/", 0, at)
+        return maker
+
+    def _upstream(self, task: Task) -> Iterator[Task]:
+        """Yield the tasks that must end before this one."""
+        for item in task._inputs:
+            if isinstance(item, str):
+                maker = self._maker(item)
+                if maker is not None and maker is not task:
+                    yield maker
+            elif isinstance(item, Glob):
+                for path, maker in list(self.producers.items()):
+                    if isinstance(path, str) and maker is not task and fnmatchcase(path, item.pattern):
+                        yield maker
+            else:
+                yield item
+                owner = self._owner(item)
+                if owner is not item:
+                    yield owner
+
+    def _visit(self, task: Task) -> None:
+        """Send all that ``task`` needs, then decide it; no recursion, chains may be long."""
+        stack = [(task, self._upstream(task))]
+        path = {id(task)}
+        while stack:
+            top, ups = stack[-1]
+            for up in ups:
+                if up._state is NEW:
+                    if id(up) in path:
+                        raise self._cycle([entry[0] for entry in stack], up)
+                    if not self._is_fresh(up):
+                        path.add(id(up))
+                        stack.append((up, self._upstream(up)))
+                        break
+            else:
+                stack.pop()
+                path.discard(id(top))
+                if top._state is NEW:
+                    self._order(top)
+
+    def _cycle(self, stack: list[Task], back: Task) -> Cycle:
+        from scriptflow.core.life import Life
+
+        loop = stack[stack.index(back) :]
+        steps = " <- ".join(
+            f"{task.output_file if task._outputs else task.name} <- {task.name} ({task.place})" for task in loop
+        )
+        error = Cycle(
+            f"tasks need each other in a loop: {steps} <- {back.output_file if back._outputs else back.name}",
+            do="drop one of these inputs",
+            place=back.place,
+        )
+        for task in loop:
+            if task._state is NEW:
+                Life(self, task).fail(error)
+        return error
+
+    def _order(self, task: Task) -> None:
+        """Let a task wait for what it needs, share its equal, or decide it now."""
+        owner = self._owner(task)
+        if owner is not task:
+            self._share(owner, task)
+            return
+        waiting = {id(up): up for up in self._upstream(task) if up._state not in SETTLED}
+        if not waiting:
+            self.judge(task)
+            return
+        self._move(task, WAITING)
+        left = [len(waiting)]
+
+        def one_less(_: Task) -> None:
+            left[0] -= 1
+            if not left[0]:
+                self._ripe.append(task)
+
+        for up in waiting.values():
+            up._waiter = add_waiter(up._waiter, one_less)
+
+    def _share(self, owner: Task, task: Task) -> None:
+        """Let ``task`` be the same job as its equal."""
+
+        def follow(_: Task) -> None:
+            task._life = owner._life
+            if owner._state is SKIPPED:
+                self.skipped -= 1  # it is one task, told twice
+            self.settle(task, owner._state)
+
+        if owner._state is NEW:
+            self._visit(owner)
+        if owner._state in SETTLED:
+            follow(owner)
+        else:
+            self._move(task, WAITING)
+            owner._waiter = add_waiter(owner._waiter, follow)
+
+    def _ripen(self) -> None:
+        """Decide the tasks whose last need was just met; a queue, so that chains do not recurse."""
+        if self._ripening:
+            return
+        self._ripening = True
+        try:
+            while self._ripe:
+                task = self._ripe.popleft()
+                if task._state is WAITING:
+                    self.judge(task)
+        finally:
+            self._ripening = False
+        self.tell_skipped()
+
+    # --- deciding in full -----------------------------------------------------------------------
+
+    def judge(self, task: Task) -> None:
+        """Decide a task all of whose needs are settled; it is skipped, queued or cannot start."""
+        if self.only and not matches(self.only, task.name):
+            self.settle(task, SKIPPED)
+            return
+        if self._is_fresh(task):
+            return
+        from scriptflow.core.life import Life
+
+        Life(self, task).judge([up for up in self._upstream(task) if up._state is not SKIPPED])
+
+    def tell_skipped(self) -> None:
+        """Tell the listeners how many more tasks are up to date."""
+        if self.bus and self.skipped > self._told:
+            from time import time
+
+            from scriptflow.core.events import TasksSkipped
+
+            count, self._told = self.skipped - self._told, self.skipped
+            self.bus.publish(TasksSkipped(at=time(), count=count))
+
+    _told = 0
+
+
+def add_waiter(waiter: Any, wake: Callable[[Task], object]) -> Any:  # noqa: ANN401
+    """Add one more to those who wait for a task: nobody, one, or a list."""
+    if waiter is None:
+        return wake
+    if type(waiter) is list:
+        waiter.append(wake)
+        return waiter
+    return [waiter, wake]
+
+
+def matches(patterns: Sequence[str], name: str) -> bool:
+    """Whether a task's name matches one of the patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

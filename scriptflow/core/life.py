@@ -1,0 +1,419 @@
+"""The life of one task that must run, or cannot: decided in full, begun, checked after its end, tried again.
+
+Knows its task, its head and records. Knows nothing of how executors run jobs or how the store keeps rows.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING
+
+from scriptflow.core import outputs as files_out
+from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in, paths_out
+from scriptflow.core.events import JobRetried, JobStarted, Message, TaskEnded, TaskQueued
+from scriptflow.core.fingerprint import digest
+from scriptflow.core.freshness import MISSING, Reason, decide
+from scriptflow.core.head import matches
+from scriptflow.core.here import host
+from scriptflow.core.job import Job, JobReport, Resources
+from scriptflow.core.logs import log_path, tail
+from scriptflow.core.paths import Directory, Glob
+from scriptflow.core.records import JobEnd, JobRecord, JobStart, Seen
+from scriptflow.core.states import (
+    CANCELLED, FAILED, QUEUED, SKIPPED, SUBMITTED, SUCCEEDED, Cause, JobState,
+)  # fmt: skip
+from scriptflow.core.units import bytes_of, seconds_of
+from scriptflow.errors import (
+    CommandNotFound, InputMissing, OutputMissing, ScriptflowError, TaskCancelled, TaskFailed, UpstreamFailed,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scriptflow.core.head import Head
+    from scriptflow.core.pools import Pool
+    from scriptflow.core.task import Task
+
+_TAIL_LINES = 20
+
+
+class Life:
+    """One task that could not be skipped at once."""
+
+    __slots__ = (
+        "_error", "aside", "asked", "attempt", "gpus", "group", "head", "inputs", "job", "key", "makers", "manifest",
+        "name", "outputs", "pool", "reasons", "report", "task",
+    )  # fmt: skip
+
+    def __init__(self, head: Head, task: Task) -> None:
+        self.head = head
+        self.task = task
+        self.name = str(task.name)
+        self.group = task._group
+        self.attempt = 0
+        self.reasons: tuple[Reason, ...] = ()
+        self.makers: dict[str, str] = {}
+        self.inputs: tuple[Seen, ...] = ()
+        self.outputs: tuple[str, ...] = ()
+        self.job: Job | None = None
+        self.pool: Pool | None = None
+        self.gpus: tuple[str, ...] = ()
+        self.report: JobReport | None = None
+        self.aside: tuple[str, ...] = ()
+        self._error: ScriptflowError | None = None
+        task._life = self
+
+    def error(self) -> ScriptflowError:
+        """Return what an await of the failed or cancelled task raises."""
+        assert self._error is not None  # noqa: S101 (only called on a task that did not end well)
+        return self._error
+
+    # --- deciding -------------------------------------------------------------------------------
+
+    def judge(self, changed: Sequence[Task]) -> None:
+        """Decide the task in full; ``changed`` are the tasks before it that were not simply up to date."""
+        head, task = self.head, self.task
+        for up in changed:
+            if up._state in (FAILED, CANCELLED):
+                self._upstream_failed(up)
+                return
+        try:
+            paths = paths_in(task, head.folder)
+            self.outputs = paths_out(task, head.folder)
+            self.makers = {path: str(up.name) for up in changed for path in paths_out(up, head.folder)}
+            self.manifest = manifest_of(task, paths)
+            self.inputs = tuple([head.files.seen(path, "in") for path in paths])
+            self._missing_inputs()
+            self._ask()
+        except ScriptflowError as error:
+            self.fail(error)
+            return
+        self.reasons = self._decide()
+        if not self.reasons:
+            head.settle(task, SKIPPED)
+            task._life = None
+            return
+        head.move(task, QUEUED)
+        head.dispatcher.queue(self)
+
+    def _decide(self) -> tuple[Reason, ...]:
+        head, task = self.head, self.task
+        last = self._last_job()
+        unfinished: tuple[str, ...] = ()
+        if last is None:
+            unfinished = tuple([path for path in self.outputs if files_out.is_marked(head.files.absolute(path))])
+        decision = decide(
+            manifest=self.manifest,
+            last=last,
+            inputs=self.inputs,
+            outputs=[head.files.seen(path, "out") for path in self.outputs],
+            declares_outputs=bool(task._outputs),
+            forced_by=next((pattern for pattern in head.force if matches((pattern,), self.name)), ""),
+            makers=self.makers,
+            unfinished=unfinished,
+            by_content=(task.get("check") or head.settings.check) == "content",
+            same_content=self._same_content,
+        )
+        reasons = decision.reasons
+        if not self.outputs and task._outputs and not decision.run:
+            patterns = ", ".join(item.pattern for item in task._outputs if isinstance(item, Glob))
+            return (Reason("output-missing", f"nothing matches {patterns}"),)
+        planned = head.dispatcher.extra_reasons(self)
+        return (*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"])
+
+    def _last_job(self) -> JobRecord | None:
+        head = self.head
+        for path in self.outputs:
+            latest = head.latest.get(path)
+            if latest is not None and head.store is not None:
+                return head.store.job(latest.job)
+        return None
+
+    def _same_content(self, before: Seen, now: Seen) -> bool | None:
+        if before.sha256 is None:
+            return None
+        return self.head.files.sha256(now.path) == before.sha256
+
+    def _missing_inputs(self) -> None:
+        for seen in self.inputs:
+            if seen.size == MISSING and not self.head.dispatcher.will_exist(seen.path):
+                from scriptflow.core.nearest import near_files
+
+                near = near_files(self.head.files.absolute(seen.path))
+                raise InputMissing(
+                    f"{self.name} needs {seen.path}: it does not exist and no task makes it",
+                    do=f"a similar file exists: {near[0]}" if near else "make it, or correct inputs=",
+                    place=self.task.place,
+                )
+
+    def _ask(self) -> None:
+        get = self.task.get
+        memory, walltime = get("memory"), get("walltime")
+        self.asked = Resources(
+            cpus=get("cpus"),
+            memory_bytes=None if memory is None else bytes_of(memory),
+            gpus=get("gpus"),
+            walltime_s=None if walltime is None else seconds_of(walltime),
+        )
+
+    # --- beginning ------------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Tell that the task must run and waits for room."""
+        if self.head.bus:
+            self.head.bus.publish(TaskQueued(at=time(), task=self.name, group=self.group, reasons=self.reason_pairs()))
+
+    def begin(
+        self, pool: Pool, gpus: tuple[str, ...], number: int, run: str, run_id: int, store_folder: str
+    ) -> JobStart:
+        """Make the next job; its inputs are looked at once more, just before the start.
+
+        Raises:
+            ScriptflowError: the command cannot be made, or an input is gone.
+        """
+        head, task = self.head, self.task
+        self.pool, self.gpus = pool, gpus
+        self.attempt += 1
+        now = time()
+        self.inputs = tuple([self._look(seen) for seen in self.inputs])
+        self._missing_inputs()
+        self.key = digest(self.manifest)
+        get = task.get
+        env = {str(name): str(value) for name, value in (get("env") or {}).items()}
+        if gpus:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        timeout = get("timeout")
+        log = log_path(store_folder, run, self.name, self.attempt)
+        cwd = get("cwd")
+        self.job = Job(
+            number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
+            argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder, env=env, log=log,
+            inputs=tuple([seen.path for seen in self.inputs]),
+            outputs=tuple([head.files.absolute(path) for path in self.outputs]),
+            resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
+            grace_s=head.settings.grace, container=get("container"),
+        )  # fmt: skip
+        head.move(task, SUBMITTED)
+        return JobStart(
+            job=number, run=run_id, task=self.name, key=self.key, manifest=self.manifest, attempt=self.attempt,
+            executor=pool.name, started=now, log=log, reasons=self.reason_pairs(), inputs=self.inputs,
+            outputs=self.outputs, labels=self._labels(), group=self.group, cpus=self.asked.cpus,
+            memory_bytes=self.asked.memory_bytes, gpus=self.asked.gpus,
+        )  # fmt: skip
+
+    def _look(self, before: Seen) -> Seen:
+        """Look at an input again; a file as young as the clock's tick is hashed: its time cannot tell a later edit."""
+        seen = self.head.files.seen(before.path, "in")
+        if seen.racy and self.head.settings.hash != "off" and seen.path not in self.makers:
+            from dataclasses import replace
+
+            return replace(seen, sha256=self.head.files.sha256(seen.path))
+        return seen
+
+    def make_ready(self) -> None:
+        """Make folders and markers; called off the loop, after the start is recorded.
+
+        Raises:
+            OSError: an output's folder cannot be written.
+        """
+        assert self.job is not None  # noqa: S101 (begun)
+        head = self.head
+        folders = [head.files.absolute(path) for path in self.outputs if isinstance(path, Directory)]
+        files_out.set_aside(self.job.outputs, in_place=bool(self.task.get("update_in_place")), folders=folders)
+
+    def tell_started(self) -> None:
+        """Tell that the job is on its way."""
+        job, pool = self.job, self.pool
+        assert job is not None  # noqa: S101 (begun)
+        assert pool is not None  # noqa: S101 (begun)
+        if self.head.bus:
+            self.head.bus.publish(
+                JobStarted(
+                    at=time(), task=self.name, group=self.group, job=job.number, attempt=self.attempt,
+                    executor=pool.name, command=command_line(self.task, self.head.folder), log=job.log,
+                    reasons=self.reason_pairs(),
+                )
+            )  # fmt: skip
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def ended(self, report: JobReport) -> None:
+        """Check the outputs, record the end, then tell it; or try again."""
+        head, task, job = self.head, self.task, self.job
+        assert job is not None  # noqa: S101 (it ended, so it began)
+        seen: tuple[Seen, ...] = ()
+        if report.state == JobState.SUCCEEDED:
+            seen, report = self._check_outputs(report)
+        self.report = report
+        good = report.state == JobState.SUCCEEDED
+        keep = task.get("keep_partial")
+        if not good:
+            keep = head.settings.keep_partial if keep is None else keep
+            if not task.get("update_in_place"):
+                self.aside = files_out.discard(job.outputs, keep_partial=bool(keep))
+        head.files.forget(self.outputs)
+        assert head.store is not None  # noqa: S101 (only a head that keeps records runs jobs)
+        head.store.ended(
+            JobEnd(
+                job=job.number, state=report.state, began=report.began, ended=report.ended or time(),
+                exit_code=report.exit_code, signal=report.signal, cause=report.cause,
+                max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host(), pid=report.pid,
+                detail=report.detail, signature=self._signature(seen) if good else 0, outputs=seen,
+            ),
+            (lambda: files_out.clear_markers(job.outputs)) if good else None,
+        )  # fmt: skip
+        if good:
+            self._warn_of_changed_inputs()
+            self._settle(SUCCEEDED)
+        elif report.state == JobState.CANCELLED:
+            self._error = self._failure(TaskCancelled, f"task {self.name} was stopped")
+            self._settle(CANCELLED)
+        elif self._may_try_again(report):
+            self._try_again(report)
+        else:
+            self._error = self._story(report)
+            self._settle(FAILED)
+
+    def _check_outputs(self, report: JobReport) -> tuple[tuple[Seen, ...], JobReport]:
+        head, task = self.head, self.task
+        if any(isinstance(item, Glob) for item in task._outputs):
+            self.outputs = paths_out(task, head.folder)
+        seen = tuple([head.files.seen(path, "out") for path in self.outputs])
+        missing = [one.path for one in seen if one.size == MISSING]
+        if not self.outputs and task._outputs:
+            missing = [item.pattern for item in task._outputs if isinstance(item, Glob)]
+        if not missing:
+            return seen, report
+        from dataclasses import replace
+
+        detail = f"it left no {', '.join(missing[:5])}" + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")  # noqa: PLR2004
+        return (), replace(report, state=JobState.FAILED, cause=Cause.OUTPUT_MISSING, detail=detail)
+
+    def _signature(self, seen: tuple[Seen, ...]) -> int:
+        """Return the number that a later check compares first; 0 where each file must be looked at."""
+        if any(one.racy and one.path not in self.makers for one in self.inputs):
+            return 0
+        marks = self.head.files
+        for one in seen:
+            marks.marks[one.path] = _mark(one)
+        return hash(tuple([_mark(one) for one in (*self.inputs, *seen)]))
+
+    def _warn_of_changed_inputs(self) -> None:
+        changed = [
+            before.path
+            for before in self.inputs
+            if _mark(before) != self.head.files.mark(before.path) and before.path not in self.outputs
+        ]
+        if changed:
+            self.head.bus.publish(
+                Message(
+                    at=time(), level="warning", slug="input-changed-while-running",
+                    text=f"{changed[0]} changed while {self.name} ran: its result is out of date already",
+                    help="scriptflow run makes it again",
+                )
+            )  # fmt: skip
+
+    def _may_try_again(self, report: JobReport) -> bool:
+        retries = self.task.get("retries") or self.head.settings.retries
+        hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None  # noqa: PLR2004
+        return self.attempt <= retries and not hopeless and not self.head.dispatcher.stopping
+
+    def _try_again(self, report: JobReport) -> None:
+        import random
+
+        delay = seconds_of(self.task.get("retry_delay") or self.head.settings.retry_delay) * 2 ** (self.attempt - 1)
+        delay *= random.uniform(1.0, 1.25)  # noqa: S311 (jitter, so that retries do not come in step)
+        assert self.job is not None  # noqa: S101 (it ended, so it began)
+        self.head.bus.publish(
+            JobRetried(
+                at=time(), task=self.name, group=self.group, job=self.job.number, attempt=self.attempt,
+                attempts=1 + (self.task.get("retries") or self.head.settings.retries), delay_s=delay, report=report,
+            )
+        )  # fmt: skip
+        self.head.move(self.task, QUEUED)
+        self.head.dispatcher.queue_later(self, delay)
+
+    # --- ends that are not good -----------------------------------------------------------------
+
+    def fail(self, error: ScriptflowError) -> None:
+        """End the task with an error before, or without, a job."""
+        self._error = error
+        self._settle(FAILED)
+
+    def cancel(self, why: str) -> None:
+        """End a task that was never started, or waits for another try."""
+        self._error = self._failure(TaskCancelled, f"task {self.name} was not started", why=why)
+        self._settle(CANCELLED)
+
+    def _upstream_failed(self, up: Task) -> None:
+        life = up._life
+        cause = life.error().what if life is not None else f"{up.name} failed"
+        self._error = self._failure(UpstreamFailed, f"task {self.name} was not started: it needs {up.name}", why=cause)
+        self._settle(CANCELLED)
+
+    def _failure(self, kind: type[TaskFailed], what: str, *, why: str | Sequence[str] = (), do: str = "") -> TaskFailed:
+        report, job = self.report, self.job
+        log = job.log if job is not None else None
+        return kind(
+            what,
+            task=self.name,
+            command=command_line(self.task, self.head.folder),
+            exit_code=report.exit_code if report else None,
+            signal=report.signal if report else None,
+            cause=str(report.cause) if report and report.cause else None,
+            log=log,
+            tail=tail(log, _TAIL_LINES) if log else (),
+            why=why,
+            do=do,
+            place=self.task.place,
+        )
+
+    def _story(self, report: JobReport) -> TaskFailed:
+        """Return the error for a job that failed, with what is known of the cause."""
+        from scriptflow.core.story import story_of
+
+        kind, what, why, do = story_of(self.name, report, self.task, self.outputs, self.head.files.absolute)
+        kinds = {"output-missing": OutputMissing, "command-not-found": CommandNotFound}
+        if self.aside:
+            aside = ", ".join(self.aside[:3])
+            why = (*why, f"the older version is kept as {aside}, so that nothing reads it")
+        return self._failure(kinds.get(kind, TaskFailed), what, why=why, do=do)
+
+    def _settle(self, state: object) -> None:
+        """Tell the end, then wake who waits: the record was handed to the store before."""
+        head, job, report, error = self.head, self.job, self.report, self._error
+        head.dispatcher.count(self, state)
+        if head.bus:
+            tried = self.task.get("retries") or head.settings.retries
+            began = report.began if report else None
+            head.bus.publish(
+                TaskEnded(
+                    at=time(), task=self.name, group=self.group, state=str(state),
+                    job=job.number if job else None, attempt=self.attempt, attempts=1 + tried,
+                    seconds=max(0.0, (report.ended or 0) - began) if report and began else 0.0,
+                    report=report, log=job.log if job else None, reasons=self.reason_pairs(),
+                    message=error.what if error else "", slug=error.slug if error else "",
+                    tail=error.tail if isinstance(error, TaskFailed) else (),
+                    notes=error.why if error else (), help=error.do if error else "",
+                )
+            )  # fmt: skip
+        head.settle(self.task, state)  # type: ignore[arg-type]
+
+    def reason_pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return the reasons as plain pairs."""
+        return tuple([(reason.code, reason.detail) for reason in self.reasons])
+
+    def _labels(self) -> dict[str, str]:
+        get = self.task.get
+        return {
+            str(key): str(value) for source in (get("labels"), get("props")) for key, value in (source or {}).items()
+        }
+
+
+def _mark(seen: Seen) -> int:
+    """Return the mark that ``Files`` gives to a file that looks so."""
+    if seen.size == MISSING:
+        return 0
+    if seen.ctime_ns == 0:
+        return hash((seen.size, seen.mtime_ns, seen.inode)) or 1
+    return hash((seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)) or 1

@@ -1,0 +1,129 @@
+"""Nothing half-made is taken for done: markers beside outputs, older versions set aside, failed outputs gone.
+
+``.NAME.sf-part`` beside an output says that a job that makes it has begun and its end is not recorded; it is
+the older version itself, or an empty file. Knows paths only; runs on whatever thread calls it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def marker(path: str) -> str:
+    """Return the marker's path for an output's."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.sf-part")  # noqa: PTH118 (hot, plain strings)
+
+
+def is_marked(path: str) -> bool:
+    """Whether a job that makes this output began and never ended."""
+    return os.path.lexists(marker(path))
+
+
+def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] = ()) -> None:
+    """Make ready for a job: a marker beside each output, nothing where an output will be, its folder made.
+
+    Args:
+        outputs: absolute paths.
+        in_place: the command changes its outputs, so they stay where they are.
+        folders: those of them that are folders and are made anew, empty.
+
+    Raises:
+        OSError: a folder cannot be written.
+    """
+    for path in outputs:
+        part = marker(path)
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            _touch(path, part)
+            continue
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+            raise OSError(f"{path} is neither a file nor a folder, so it cannot be an output")
+        if in_place:
+            _touch(path, part)
+        elif os.path.lexists(part):
+            # The job that left the marker never ended: what lies there is half-made, the marker may be older and whole.
+            remove(path)
+        else:
+            os.rename(path, part)  # noqa: PTH104 (hot)
+    for path in folders:
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+
+
+def _touch(path: str, part: str) -> None:
+    flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
+    try:
+        os.close(os.open(part, flags, 0o666))
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        os.close(os.open(part, flags, 0o666))
+
+
+def clear_markers(outputs: Iterable[str]) -> None:
+    """Remove the markers, and older versions with them: the new outputs are recorded."""
+    for path in outputs:
+        with contextlib.suppress(OSError):
+            _unlink_any(marker(path))
+
+
+def discard(outputs: Iterable[str], *, keep_partial: bool) -> tuple[str, ...]:
+    """After a job that did not end well: leave no output, keep older versions aside.
+
+    Args:
+        outputs: absolute paths.
+        keep_partial: rename what is there to ``NAME.partial`` instead of removing it.
+
+    Returns:
+        The markers that hold an older version, for the message.
+    """
+    aside: list[str] = []
+    for path in outputs:
+        with contextlib.suppress(OSError):
+            if keep_partial and os.path.lexists(path):
+                remove(path + ".partial")
+                os.rename(path, path + ".partial")  # noqa: PTH104
+            else:
+                remove(path)
+        part = marker(path)
+        with contextlib.suppress(OSError):
+            found = os.lstat(part)
+            if stat.S_ISDIR(found.st_mode) or found.st_size:
+                aside.append(part)
+            else:
+                os.unlink(part)  # noqa: PTH108
+    return tuple(aside)
+
+
+def put_back(outputs: Iterable[str]) -> None:
+    """Undo ``set_aside`` for a job that never began."""
+    for path in outputs:
+        part = marker(path)
+        with contextlib.suppress(OSError):
+            found = os.lstat(part)
+            if (stat.S_ISDIR(found.st_mode) or found.st_size) and not os.path.lexists(path):
+                os.rename(part, path)  # noqa: PTH104
+            else:
+                os.unlink(part)  # noqa: PTH108
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link or a whole folder; nothing when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        _unlink_any(path)
+
+
+def _unlink_any(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108 (hot)
+    except (IsADirectoryError, PermissionError):
+        if not os.path.isdir(path) or os.path.islink(path):
+            raise
+        shutil.rmtree(path)

@@ -1,0 +1,72 @@
+"""What to tell of a job that failed: one sentence, the facts, and the next step.
+
+Knows reports and names. Knows nothing of screens: the words here are the error's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from scriptflow.core.nearest import near_files
+from scriptflow.core.states import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scriptflow.core.job import JobReport
+    from scriptflow.core.task import Task
+
+_NOT_FOUND = 127
+_SHELL_WORDS = frozenset({">", ">>", "<", "|", "||", "&&", "2>", "2>&1", "&>", ";"})
+
+
+def story_of(
+    name: str, report: JobReport, task: Task, outputs: Sequence[str], absolute: Callable[[str], str]
+) -> tuple[str, str, tuple[str, ...], str]:
+    """Return the kind of failure (an error's slug), what happened, why, and what to do."""
+    detail = (report.detail,) if report.detail else ()
+    if report.cause is Cause.OUTPUT_MISSING:
+        return _left_out(name, report, task, outputs, absolute)
+    if report.cause is Cause.TIMEOUT:
+        limit = task.get("timeout")
+        return (
+            "task-failed",
+            f"{name} was stopped after its time limit of {limit}",
+            detail,
+            "raise timeout= on the task",
+        )
+    if report.cause is Cause.SIGNAL and report.signal is not None:
+        try:
+            number = signal.Signals(report.signal).name
+        except ValueError:
+            number = f"signal {report.signal}"
+        return "task-failed", f"{name} was killed by {number}", detail, f"scriptflow logs {name}"
+    if report.exit_code == _NOT_FOUND and report.began is None:
+        program = task.cmd if isinstance(task.cmd, str) else task.cmd[0]
+        do = "install it, load its module, or give its folder in env={'PATH': ...}"
+        return "command-not-found", f"{name} not started: {report.detail or program + ' is not on PATH'}", (), do
+    if report.began is None:
+        return "task-failed", f"{name} not started: {report.detail}", (), "correct the task, then scriptflow run"
+    if report.cause is Cause.EXIT:
+        return "task-failed", f"{name} failed with exit code {report.exit_code}", detail, f"scriptflow logs {name}"
+    return "task-failed", f"{name} failed: {report.cause}", detail, f"scriptflow logs {name}"
+
+
+def _left_out(
+    name: str, report: JobReport, task: Task, outputs: Sequence[str], absolute: Callable[[str], str]
+) -> tuple[str, str, tuple[str, ...], str]:
+    missing = [path for path in outputs if not os.path.lexists(absolute(path))]
+    facts: list[str] = []
+    for path in missing[:3]:
+        near = near_files(absolute(path))
+        if near:
+            facts.append(f"beside {path} there is {', '.join(near)}")
+    do = "correct outputs=, or what the command writes"
+    words = task.cmd if not isinstance(task.cmd, str) else (() if task.get("shell") else tuple(task.cmd.split()))
+    shell = next((word for word in words[1:] if word in _SHELL_WORDS), None)
+    if shell is not None:
+        facts.append(f"{shell} was passed to {words[0]} as an argument: no shell read it")
+        do = "give the command as one string with shell=True"
+    return "output-missing", f"{name} ended well (exit 0) but {report.detail}", tuple(facts), do

@@ -1,0 +1,242 @@
+"""Drive a flow to its end: without asyncio while nothing must be waited for, then inside an event loop.
+
+Loading asyncio costs more than checking thousands of tasks, so a flow that finds everything up to date never does.
+It is loaded at the flow's first real wait, or when the flow itself imports it; the flow cannot tell the difference.
+Also here: what the signals INT, TERM and HUP mean to a run.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from scriptflow.core.flow import resumed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Runner, Task
+    from collections.abc import Callable, Coroutine
+    from importlib.machinery import ModuleSpec
+    from types import FrameType, ModuleType
+    from typing import Any
+
+    from scriptflow.core.head import Head
+
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+_WORDS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
+
+
+class Driver:
+    """Runs one coroutine under one head.
+
+    Attributes:
+        stopped_by: name of the signal that ended the run, "" when none did.
+    """
+
+    def __init__(self, head: Head, coroutine: Coroutine[Any, Any, Any], *, debug: bool = False) -> None:
+        self.head = head
+        self.stopped_by = ""
+        self._coroutine = coroutine
+        self._debug = debug
+        self._runner: Runner | None = None
+        self._task: Task[Any] | None = None
+        self._first: Any = None
+        self._started = False
+        self._looping = False
+        self._stopping = False
+        self._old_handlers: dict[int, Any] = {}
+        head.make_loop = self._make_loop
+
+    def run(self, *, at_once: bool = False) -> Any:  # noqa: ANN401
+        """Run the coroutine to its end and return its value.
+
+        Args:
+            at_once: begin inside a loop, for a flow that is known to need one.
+
+        Raises:
+            Whatever the coroutine raises; ``KeyboardInterrupt`` and ``CancelledError`` when a signal stopped it.
+        """
+        self._take_signals()
+        try:
+            if at_once or "asyncio" in sys.modules:
+                self._make_loop()
+            else:
+                finder = _WhenImported("asyncio", self._pretend_to_loop)
+                sys.meta_path.insert(0, finder)
+                try:
+                    self._started = True
+                    self._first = self._coroutine.send(None)
+                except StopIteration as stop:
+                    return self._after_all(stop.value)
+                finally:
+                    finder.remove()
+                    self._stop_pretending()
+            return self._in_loop()
+        finally:
+            self._give_signals_back()
+
+    def close(self) -> None:
+        """Close the loop when there is one, with the head's executors."""
+        if self._runner is not None:
+            with self._runner:
+                if self.head.works:
+                    self._runner.run(self.head.dispatcher.close())
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def _make_loop(self) -> AbstractEventLoop:
+        if self._runner is None:
+            import asyncio
+
+            self._runner = asyncio.Runner(debug=self._debug or None)
+            self.head.loop = self._runner.get_loop()
+        assert self.head.loop is not None  # noqa: S101 (just made)
+        return self.head.loop
+
+    def _in_loop(self) -> Any:  # noqa: ANN401
+        self._make_loop()
+        assert self._runner is not None  # noqa: S101 (just made)
+        self._looping = True
+        try:
+            return self._runner.run(self._main())
+        finally:
+            self._looping = False
+
+    async def _main(self) -> Any:  # noqa: ANN401
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        task = self._task or loop.create_task(self._flow(), name="flow")
+        self._task = task
+        if self._stopping:
+            self._stop(self.stopped_by)
+        try:
+            value = await task
+        finally:
+            if self.head.works:
+                await self.head.dispatcher.drained()
+        return value
+
+    async def _flow(self) -> Any:  # noqa: ANN401
+        if not self._started:
+            return await self._coroutine
+        return await resumed(self._coroutine, self._first)
+
+    def _after_all(self, value: object) -> object:
+        """The flow is over without having waited: what it only started must still end."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self.head.works and not self.head.dispatcher.idle:
+            self._coroutine = _nothing(value)
+            self._started = False
+            return self._in_loop()
+        return value
+
+    def _pretend_to_loop(self) -> None:
+        """The flow imported asyncio: from now on it must find a loop that runs, and a task that it is."""
+        import asyncio
+
+        loop = self._make_loop()
+        asyncio._set_running_loop(loop)
+        self._task = loop.create_task(self._flow(), name="flow")
+        asyncio.tasks._enter_task(loop, self._task)
+
+    def _stop_pretending(self) -> None:
+        if self._task is not None:
+            import asyncio
+
+            asyncio.tasks._leave_task(self._make_loop(), self._task)
+            asyncio._set_running_loop(None)
+
+    # --- signals --------------------------------------------------------------------------------
+
+    def _take_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name, handler in (("SIGINT", self._on_stop), ("SIGTERM", self._on_stop), ("SIGHUP", _carry_on)):
+            number = getattr(signal, name, None)
+            # What was ignored when we were started (nohup, a background job) stays ignored.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._old_handlers[number] = signal.signal(number, handler)
+
+    def _give_signals_back(self) -> None:
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        self._old_handlers.clear()
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the shape of a handler)
+        name = signal.Signals(number).name
+        again = bool(self.stopped_by)
+        self.stopped_by = self.stopped_by or name
+        if not self._looping or (again and not self._stopping):
+            # Nobody waits in the loop: the flow's own code runs, and must hear of it itself.
+            self._stopping = True
+            raise KeyboardInterrupt
+        assert self.head.loop is not None  # noqa: S101 (it runs)
+        self.head.loop.call_soon_threadsafe(self._kill if again else self._stop, name)
+
+    def _stop(self, name: str) -> None:
+        """Start nothing new, tell jobs to end, and end the flow when they have."""
+        self._stopping = True
+        word = _WORDS.get(name, name)
+        if self.head.works:
+            from time import time
+
+            from scriptflow.core.events import RunStopping
+
+            running = self.head.dispatcher.stop(f"stopped by {word}", self.head.settings.grace)
+            self.head.bus.publish(RunStopping(at=time(), signal=word, running=running))
+        assert self.head.loop is not None  # noqa: S101 (it runs)
+        self._stopper = self.head.loop.create_task(self._cancel_when_drained(), name="stop")
+
+    async def _cancel_when_drained(self) -> None:
+        if self.head.works:
+            await self.head.dispatcher.drained()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _kill(self, name: str) -> None:
+        if self.head.works:
+            self.head.dispatcher.stop(_WORDS.get(name, name), 0.0)
+
+
+class _WhenImported:
+    """Calls ``then`` right after a module was imported for the first time."""
+
+    def __init__(self, name: str, then: Callable[[], None]) -> None:
+        self._name = name
+        self._then = then
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ANN401
+        """Let the other finders find it, and add ourselves behind its execution."""
+        if name != self._name:
+            return None
+        self.remove()
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader.exec_module = self._told(spec.loader.exec_module)  # type: ignore[method-assign]
+                return spec
+        return None
+
+    def _told(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+        def execute_and_tell(module: ModuleType) -> None:
+            execute(module)
+            self._then()
+
+        return execute_and_tell
+
+    def remove(self) -> None:
+        """Stop watching."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)  # type: ignore[arg-type]
+
+
+async def _nothing(value: object) -> object:
+    return value
+
+
+def _carry_on(number: int, frame: FrameType | None) -> None:
+    """The terminal is gone: the run goes on without a screen."""
