@@ -12,13 +12,15 @@ from time import time
 from scriptflow.core.bus import Bus
 from scriptflow.core.context import HEAD, PLANNING
 from scriptflow.core.head import Head as Engine
+from scriptflow.core.selection import Enough, Selection
 from scriptflow.core.states import RunState
 from scriptflow.drive import EXIT_CODES, Driver
 from scriptflow.errors import ScriptflowError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from asyncio import Task as AsyncTask
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Self
 
@@ -176,13 +178,14 @@ class Session:
             )  # fmt: skip
             self.head = Engine(
                 folder=folder, store=self.store, latest=self.store.latest(), settings=settings, bus=self.bus,
-                dispatcher=self._dispatcher, force=options.force, only=options.only,
+                dispatcher=self._dispatcher, selection=Selection(options.force, options.only, options.until),
             )  # fmt: skip
         except BaseException:
             self.store.close()
             raise
         self.store.on_failure = self.store.on_lost = self._store_failed
-        self._pools: Pools[Life] | None = None
+        self.keeper: AsyncGenerator[None, None] | None = None
+        self.starting: AsyncTask[None] | None = None
         self._executors: dict[str, Executor] = {}
         self._tell_start()
 
@@ -226,8 +229,7 @@ class Session:
 
     def _make_pools(self) -> Pools[Life]:
         self._executors = make_executors(self.settings, (self.store.lock_fd,), self._note)
-        pools = pools_of(self._executors)
-        return pools
+        return pools_of(self._executors)
 
     def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
         """Record the end of the run, tell it, close the store."""
@@ -259,7 +261,8 @@ class Session:
             self.bus.close()
         return RunResult(
             run=self.run, flow=self.flow, status=status, value=value, error=error, counts=counts, seconds=seconds,
-            failures=failures, exit_code=_exit_code(error, stopped_by, counts),
+            failures=failures,
+            exit_code=_exit_code(error, stopped_by, failed=counts[2], began=bool(works and works.began)),
         )  # fmt: skip
 
     def _close_store(self, status: RunState, counts: tuple[int, int, int, int], message: str) -> None:
@@ -283,7 +286,8 @@ class Session:
                 do="await it or put it in sf.bag(...)",
             )  # fmt: skip
         if len(forgotten) > _NAMED:
-            self._say("warning", "never-awaited", f"{len(forgotten) - _NAMED} more tasks were never awaited or started")
+            more = len(forgotten) - _NAMED
+            self._say("warning", "never-awaited", f"{more} more tasks were never awaited or started")
 
 
 def _failure(error: ScriptflowError) -> Failure:
@@ -322,14 +326,13 @@ def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
     return Pools(pools)
 
 
-def _exit_code(error: BaseException | None, stopped_by: str, counts: tuple[int, int, int, int]) -> int:
+def _exit_code(error: BaseException | None, stopped_by: str, *, failed: int, began: bool) -> int:
     if stopped_by:
-        return EXIT_CODES.get(stopped_by, 130)
+        return EXIT_CODES[stopped_by]
     if isinstance(error, ScriptflowError):
         # A mistake in the graph is wrong use while nothing was started, and a failed run after that.
-        started = counts[0] or counts[2] > (1 if error.exit_code == 2 else 0)  # noqa: PLR2004
-        return 1 if error.exit_code == 2 and started else error.exit_code  # noqa: PLR2004
-    return 1 if error is not None or counts[2] else 0
+        return 1 if error.exit_code == UsageError.exit_code and began else error.exit_code
+    return 1 if error is not None or failed else 0
 
 
 # --- from the command line ------------------------------------------------------------------------
@@ -372,6 +375,8 @@ def _driven(session: Session, make: Callable[[], Coroutine[Any, Any, Any]], *, a
         except KeyboardInterrupt as stop:
             driver.stopped_by = driver.stopped_by or "SIGINT"
             error = stop
+        except Enough:
+            pass
         except BaseException as problem:  # noqa: BLE001 (whatever ends the flow is the result's)
             error = problem
         driver.close()
@@ -385,7 +390,7 @@ def _driven(session: Session, make: Callable[[], Coroutine[Any, Any, Any]], *, a
 def _mentions_asyncio(file: str) -> bool:
     """Whether a flow's file speaks of asyncio, so that it had better be there from the start."""
     try:
-        with open(file, "rb") as source:  # noqa: PTH123 (pathlib would be loaded for this)
+        with open(file, "rb") as source:
             return b"asyncio" in source.read()
     except OSError:
         return False
@@ -406,7 +411,7 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
 
     head = Engine(
         folder=flow_file.folder, store=reader, latest=latest, settings=settings, bus=Bus(), dispatcher=make,
-        force=options.force, only=options.only,
+        selection=Selection(options.force, options.only, options.until),
     )  # fmt: skip
     token = PLANNING.set(True)
     head.enter()
@@ -414,11 +419,13 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
     driver = Driver(head, flow.function(**params))
     try:
         driver.run(at_once=_mentions_asyncio(flow.file))
+    except Enough:
+        pass
     except ScriptflowError as error:
         if not (planner and planner[0].would_run):
             raise
         stopped_at = f"{error.place or flow_file.path}: {error.what}"
-    except Exception as error:  # noqa: BLE001 (a flow may read what only a real run would make)
+    except Exception as error:
         if not (planner and planner[0].would_run):
             raise
         stopped_at = _where(error, flow_file.path)
@@ -435,11 +442,11 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
 def _what_is_recorded(folder: str) -> tuple[dict[str, Any], Any]:
     """Return what the store knows, read only, and the reader; nothing when there is no store."""
     path = f"{folder}/{STORE}"
-    if not os.path.exists(f"{path}/runs.db"):  # noqa: PTH110 (pathlib would be loaded for this)
+    if not os.path.exists(f"{path}/runs.db"):
         return {}, None
     from scriptflow.store.reader import StoreReader
 
-    reader = StoreReader(path)
+    reader = StoreReader(path, relative=True)
     return reader.latest(), reader
 
 
@@ -450,7 +457,7 @@ def _where(error: BaseException, file: str) -> str:
         if trace.tb_frame.f_code.co_filename == file:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return f"{os.path.basename(file)}:{line}: {type(error).__name__}: {error}"  # noqa: PTH119
+    return f"{os.path.basename(file)}:{line}: {type(error).__name__}: {error}"
 
 
 # --- from Python ----------------------------------------------------------------------------------
@@ -478,15 +485,15 @@ def _flow_of(target: Any, params: Mapping[str, Any]) -> tuple[str, str, Callable
 
     code = getattr(target, "_code", None) or getattr(target, "cr_code", None)
     file = code.co_filename if code else ""
-    inside = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    inside = os.path.dirname(os.path.abspath(__file__))
     return _folder_of("" if file.startswith(inside) else file), getattr(target, "__name__", "main"), wait
 
 
 def _folder_of(file: str) -> str:
     """Return the folder of a flow's file; without one, of the script that runs, else the current folder."""
-    if not file or not os.path.isfile(file):  # noqa: PTH113
+    if not file or not os.path.isfile(file):
         file = getattr(sys.modules.get("__main__"), "__file__", None) or ""
-    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()  # noqa: PTH100, PTH109, PTH120
+    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
 
 
 def _settings(folder: str, settings: Settings | Mapping[str, object] | None) -> Settings:
@@ -527,7 +534,7 @@ def run(
     result = _driven(session, make, at_once=False)
     if result.error is not None and not isinstance(result.error, ScriptflowError):
         raise result.error
-    if result.exit_code >= 130 and not result.error:  # noqa: PLR2004 (stopped by a signal)
+    if result.status is RunState.CANCELLED:
         raise KeyboardInterrupt
     return result
 
@@ -584,7 +591,7 @@ class Head:
         name: str = "main",
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self._folder = os.path.abspath(folder) if folder is not None else _folder_of("")  # noqa: PTH100
+        self._folder = os.path.abspath(folder) if folder is not None else _folder_of("")
         self._settings = settings
         self._name = name
         self._listeners = listeners
@@ -628,15 +635,16 @@ def implicit_head() -> Engine:
     if session is None:
         folder = _folder_of("")
         script = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
-        name = os.path.splitext(os.path.basename(script))[0]  # noqa: PTH119, PTH122
+        name = os.path.splitext(os.path.basename(script))[0]
         session = _implicit[id(loop)] = Session(folder, name, {}, _settings(folder, None), RunOptions(), ())
         session.head.loop = loop
         session.head.take_over()
-        loop.create_task(anext(_until_the_loop_ends(session, id(loop))), name="scriptflow head")  # type: ignore[arg-type]
+        session.keeper = _until_the_loop_ends(session, id(loop))
+        session.starting = loop.create_task(anext(session.keeper), name="scriptflow head")
     return session.head
 
 
-async def _until_the_loop_ends(session: Session, key: int) -> Any:  # noqa: ANN401
+async def _until_the_loop_ends(session: Session, key: int) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:

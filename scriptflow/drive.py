@@ -62,16 +62,9 @@ class Driver:
             if at_once or "asyncio" in sys.modules:
                 self._make_loop()
             else:
-                finder = _WhenImported("asyncio", self._pretend_to_loop)
-                sys.meta_path.insert(0, finder)
-                try:
-                    self._started = True
-                    self._first = self._coroutine.send(None)
-                except StopIteration as stop:
-                    return self._after_all(stop.value)
-                finally:
-                    finder.remove()
-                    self._stop_pretending()
+                ended, value = self._without_loop()
+                if ended:
+                    return self._after_all(value)
             return self._in_loop()
         finally:
             self._give_signals_back()
@@ -83,14 +76,29 @@ class Driver:
                 if self.head.works:
                     self._runner.run(self.head.dispatcher.close())
 
+    def _without_loop(self) -> tuple[bool, object]:
+        """Drive the coroutine to its first real wait; True and its value when it never comes to one."""
+        finder = _WhenImported("asyncio", self._pretend_to_loop)
+        sys.meta_path.insert(0, finder)
+        self._started = True
+        try:
+            self._first = self._coroutine.send(None)
+        except StopIteration as stop:
+            return True, stop.value
+        finally:
+            finder.remove()
+            self._stop_pretending()
+        return False, None
+
     # --- the loop -------------------------------------------------------------------------------
 
     def _make_loop(self) -> AbstractEventLoop:
         if self._runner is None:
             import asyncio
 
-            self._runner = asyncio.Runner(debug=self._debug or None)
-            self.head.loop = self._runner.get_loop()
+            if self._runner is None:  # this import may have made it
+                self._runner = asyncio.Runner(debug=self._debug or None)
+                self.head.loop = self._runner.get_loop()
         assert self.head.loop is not None  # noqa: S101 (just made)
         return self.head.loop
 
@@ -166,7 +174,7 @@ class Driver:
             signal.signal(number, handler)
         self._old_handlers.clear()
 
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the shape of a handler)
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         again = bool(self.stopped_by)
         self.stopped_by = self.stopped_by or name
@@ -217,7 +225,8 @@ class _WhenImported:
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader.exec_module = self._told(spec.loader.exec_module)  # type: ignore[method-assign]
+                told = self._told(spec.loader.exec_module)
+                spec.loader.exec_module = told  # type: ignore[method-assign,assignment]  # this import alone
                 return spec
         return None
 
@@ -231,7 +240,7 @@ class _WhenImported:
     def remove(self) -> None:
         """Stop watching."""
         if self in sys.meta_path:
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
+            sys.meta_path.remove(self)
 
 
 async def _nothing(value: object) -> object:

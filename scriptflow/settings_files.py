@@ -55,7 +55,7 @@ def read_settings_files(folder: str) -> list[Layer]:
     for name, prefix in (("scriptflow.toml", ()), ("pyproject.toml", ("tool", "scriptflow"))):
         path = f"{folder}/{name}"
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 (pathlib would be loaded at every start)
+            with open(path, "rb") as file:
                 content = file.read()
         except (FileNotFoundError, NotADirectoryError):
             continue
@@ -137,7 +137,9 @@ def _parsed(content: bytes, path: str, name: str) -> dict[str, object]:
         column = int(found[2]) if found and found[2] else len(lines[-1]) + 1
         what = str(error).removesuffix(found[0] if found else "").strip()
         place = Place(shown(path), line, column=column, text=lines[min(line, len(lines)) - 1])
-        raise SettingsError(f"{name} is not TOML: {what[:1].lower()}{what[1:]}", place=place) from error
+        raise SettingsError(
+            f"{name} is not TOML: {what[:1].lower()}{what[1:]}", do="write `key = value`, text in quotes", place=place
+        ) from error
 
 
 def _leaves(

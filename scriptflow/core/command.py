@@ -42,9 +42,9 @@ def checked_command(cmd: Any, place: Place) -> str | tuple[str, ...]:  # noqa: A
     words: list[str] = []
     for word in cmd:
         if isinstance(word, os.PathLike):
-            word = os.fspath(word)  # noqa: PLW2901
+            word = os.fspath(word)
         if isinstance(word, (int, float)) and not isinstance(word, bool):
-            word = str(word)  # noqa: PLW2901
+            word = str(word)
         if not isinstance(word, str):
             raise TaskError(
                 f"{word!r} in the command is {type(word).__name__}, not text",
@@ -93,7 +93,7 @@ def checked_options(options: Mapping[str, Any], place: Place) -> dict[str, Any]:
 def paths_in(task: Task, folder: str) -> tuple[str, ...]:
     """Return the paths of all inputs: tasks by their outputs, globs as what matches now."""
     found: list[str] = []
-    for item in task._inputs:  # noqa: SLF001
+    for item in task._inputs:
         if type(item) is str:
             found.append(item)
         elif isinstance(item, Glob):
@@ -107,7 +107,7 @@ def paths_in(task: Task, folder: str) -> tuple[str, ...]:
 
 def paths_out(task: Task, folder: str) -> tuple[str, ...]:
     """Return the paths of all outputs, globs as what matches now."""
-    outputs = task._outputs  # noqa: SLF001
+    outputs = task._outputs
     for item in outputs:
         if isinstance(item, Glob):
             return tuple(
@@ -131,7 +131,7 @@ def declared(items: Sequence[Any]) -> list[str]:
 
 def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
     """Return the task's manifest; ``inputs`` are its paths when globs have been expanded already."""
-    options = task._options  # noqa: SLF001
+    options = task._options
     extra: dict[str, str] | None = None
     shell = False
     if options:
@@ -140,8 +140,8 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
         for name, value in (options.get("env") or {}).items():
             extra[f"env {name}"] = str(value)
     if inputs is None:
-        inputs = declared(task._inputs)  # noqa: SLF001
-    return manifest_text(task.cmd, shell, inputs, declared(task._outputs), extra)  # noqa: SLF001
+        inputs = declared(task._inputs)
+    return manifest_text(task.cmd, shell, inputs, declared(task._outputs), extra)
 
 
 def argv_of(task: Task, folder: str) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ def read_result(task: Task) -> Any:  # noqa: ANN401
         raise TaskError(f"task {task.name} has no result yet", why=f"it is {task.state}", do="await it first")
     head = HEAD.get()
     full = head.files.absolute(path) if head is not None else path
-    with open(full, encoding="utf-8") as file:  # noqa: PTH123 (core works on plain strings)
+    with open(full, encoding="utf-8") as file:
         text = file.read()
     if path.endswith(".json"):
         import json

@@ -196,7 +196,10 @@ def settings_from(layers: Sequence[tuple[str, Mapping[str, object]]]) -> Setting
     if jobs is not None:
         _give_slots(merged, *jobs)
         origins["executors.local.maxsize"] = jobs[1]
-    values = {key: merged.get(key, default) for key, (default, _, _) in SETTINGS.items()}
+    values = {
+        key: merged[key] if key in merged else _copied(default) if isinstance(default, dict) else default
+        for key, (default, _, _) in SETTINGS.items()
+    }
     return Settings(values, origins)
 
 

@@ -3,9 +3,6 @@
 Knows nothing of the command line, of heads or of stores: a flow is a function with a name and parameters here.
 """
 
-# A run that has nothing to do comes through here, and loading pathlib would cost more than all of this.
-# ruff: noqa: PTH100, PTH112, PTH113, PTH118, PTH119, PTH120, PTH122, PTH123
-
 from __future__ import annotations
 
 import os
@@ -35,7 +32,6 @@ MARK = "__scriptflow_flow__"
 """Attribute that ``@sf.flow`` leaves on a function: a dict with ``name`` and the flow's options."""
 _PREFIX = "flow_"
 _COROUTINE = 0x80 | 0x100  # inspect.CO_COROUTINE, CO_ITERABLE_COROUTINE
-_ARGUMENTS = 0x04 | 0x08  # inspect.CO_VARARGS, CO_VARKEYWORDS
 
 
 class Flow:
@@ -79,13 +75,9 @@ class Flow:
     def parameters(self) -> tuple[Parameter, ...]:
         """What the flow takes."""
         if self._parameters is None:
-            code = _code(self.function)
-            if code and self.function is _unwrapped(self.function) and _takes_nothing(code):
-                self._parameters = ()
-            else:
-                from scriptflow.core.parameters import parameters_of
+            from scriptflow.core.parameters import parameters_of
 
-                self._parameters = parameters_of(self.function)
+            self._parameters = parameters_of(self.function)
         return self._parameters
 
     def bind(
@@ -100,7 +92,7 @@ class Flow:
         Raises:
             ParameterError: a name is unknown, a needed one is missing, a value is of the wrong type.
         """
-        if not strings and not values and not self.parameters:
+        if not strings and not values and _needs_nothing(self.function):
             return {}
         from scriptflow.core.parameters import bind
 
@@ -218,6 +210,21 @@ def shown(path: str) -> str:
     return relative if len(relative) <= len(path) else path
 
 
+def flow_traceback(error: BaseException, path: str) -> str:
+    """Return a traceback that starts in the flow file ``path`` and leaves our own frames out."""
+    from traceback import StackSummary, TracebackException
+
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    told = TracebackException.from_exception(error)
+    link: TracebackException | None = told
+    while link is not None:
+        frames = [frame for frame in link.stack if not frame.filename.startswith(ours + os.sep)]
+        first = next((at for at, frame in enumerate(frames) if frame.filename == path), 0)
+        link.stack = StackSummary.from_list(frames[first:])
+        link = link.__cause__ or link.__context__
+    return "".join(told.format())
+
+
 def _registered(path: str) -> ModuleType:
     folder, file = os.path.split(path)
     name = os.path.splitext(file)[0]
@@ -284,8 +291,16 @@ def _code(function: Callable[..., Any]) -> CodeType | None:
     return code if isinstance(code, type(_code.__code__)) else None
 
 
-def _takes_nothing(code: CodeType) -> bool:
-    return not (code.co_argcount or code.co_kwonlyargcount or code.co_flags & _ARGUMENTS)
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    """Whether a plain function has a default for each of its parameters; what is no plain function may need some."""
+    if type(function) is not type(_needs_nothing):
+        return False
+    code = function.__code__
+    return (
+        not hasattr(function, "__wrapped__")
+        and code.co_argcount == len(function.__defaults__ or ())
+        and code.co_kwonlyargcount == len(function.__kwdefaults__ or ())
+    )
 
 
 # --- what went wrong while a flow file was loaded ---------------------------------------------------

@@ -8,10 +8,11 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from scriptflow.core.hashing import SMALL_BYTES, Hasher
 from scriptflow.core.job import JobReport
-from scriptflow.core.pools import Pools
 from scriptflow.core.records import RunCounts
 from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
+from scriptflow.core.watch import LoopWatch
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job
     from scriptflow.core.life import Life
-    from scriptflow.core.pools import Pool
+    from scriptflow.core.pools import Pool, Pools
+    from scriptflow.core.records import Seen
 
 _TELL_EVERY_S = 0.5
+_TICK_S = 0.25
 _KEPT_FAILURES = 1000
 
 
@@ -59,7 +62,7 @@ class Dispatcher:
         self.executor = executor
         self.fail_fast = fail_fast
         self.stopping = ""
-        self.ran = self.failed = self.cancelled = 0
+        self.began = self.ran = self.failed = self.cancelled = 0
         self.failures: list[ScriptflowError] = []
         self.running: dict[int, Life] = {}
         self._open_executor = open_executor
@@ -72,14 +75,17 @@ class Dispatcher:
         self._told_at = 0.0
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._hasher: Hasher | None = None
+        self._watch: LoopWatch | None = None
+        self._next_tick: asyncio.TimerHandle | None = None
 
     # --- what a plan answers otherwise ----------------------------------------------------------
 
-    def will_exist(self, path: str) -> bool:  # noqa: ARG002 (a plan knows better)
+    def will_exist(self, path: str) -> bool:
         """Whether a file that is not there will be when the run gets so far."""
         return False
 
-    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:  # noqa: ARG002 (a plan knows better)
+    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
         """Return reasons that stand before the decided ones, none in a run."""
         return ()
 
@@ -95,8 +101,9 @@ class Dispatcher:
             candidates = self.pools.candidates(life.asked, wanted)
         except KeyError:
             known = ", ".join(self.pools.pools)
-            life.fail(ResourcesImpossible(f"{life.name} asks for executor {wanted}, which is not set up",
-                      why=f"set up are: {known}", do=f"executors.{wanted} in the settings", place=life.task.place))  # fmt: skip
+            life.fail(ResourcesImpossible(
+                f"{life.name} asks for executor {wanted}, which is not set up",
+                why=f"set up are: {known}", do=f"executors.{wanted} in the settings", place=life.task.place))  # fmt: skip
             return
         if not candidates:
             asked = life.asked
@@ -219,6 +226,7 @@ class Dispatcher:
         loop.call_soon_threadsafe(self._tell_started, lives)
 
     def _tell_started(self, lives: Sequence[Life]) -> None:
+        self.began += len(lives)
         for life in lives:
             if life.task._state is SUBMITTED:
                 self.head.move(life.task, RUNNING)
@@ -323,6 +331,15 @@ class Dispatcher:
             self._told_at = now
             self.head.store.progress(self.counts())
 
+    def hash(self, job: int, files: tuple[Seen, ...]) -> None:
+        """Hash a job's files for the record, in the background."""
+        wanted = self.head.settings.hash
+        if wanted == "off" or self.head.store is None:
+            return
+        if self._hasher is None:
+            self._hasher = Hasher(self.head.files, self.head.store, SMALL_BYTES if wanted == "small" else None)
+        self._hasher.add(job, files)
+
     # --- coming to rest -------------------------------------------------------------------------
 
     @property
@@ -384,11 +401,25 @@ class Dispatcher:
         self._executors.clear()
         for task in list(self._tasks):
             task.cancel()
+        if self._hasher is not None:
+            self._hasher.close(finish=not self.stopping)
+        if self._watch is not None:
+            self._watch.close()
+        if self._next_tick is not None:
+            self._next_tick.cancel()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = self.head.event_loop()
+            self._watch = LoopWatch(self._loop, self.head.bus, self.head.folder)
+            self._tick()
         return self._loop
+
+    def _tick(self) -> None:
+        """Let the screens show that time passes."""
+        if self.head.bus and self._loop is not None:
+            self.head.bus.tick()
+            self._next_tick = self._loop.call_later(_TICK_S, self._tick)
 
 
 class Planner(Dispatcher):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from scriptflow.core.frozen import frozen
 
-from scriptflow.core.job import JobReport  # noqa: TC001 (dataclass fields are looked at by listeners)
-from scriptflow.core.records import RunCounts  # noqa: TC001
-from scriptflow.errors import Place  # noqa: TC001
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scriptflow.core.job import JobReport
+    from scriptflow.core.records import RunCounts
+    from scriptflow.errors import Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """Base of all events; ``at`` is seconds since the epoch (UTC)."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunStarted(Event):
     """A run began. ``store`` is the run store's folder."""
 
@@ -28,7 +30,7 @@ class RunStarted(Event):
     """One sentence when a run that was cut short is picked up, else empty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TasksSkipped(Event):
     """So many more tasks are up to date; ``names`` is filled only when a listener wants detail."""
 
@@ -37,7 +39,7 @@ class TasksSkipped(Event):
     groups: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TaskQueued(Event):
     """A task must run and waits for room; ``reasons`` are (code, detail) pairs, all of them."""
 
@@ -46,7 +48,7 @@ class TaskQueued(Event):
     reasons: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobStarted(Event):
     """A job was handed to an executor."""
 
@@ -60,7 +62,7 @@ class JobStarted(Event):
     reasons: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobRetried(Event):
     """A job failed and its task will be tried again in ``delay_s`` seconds."""
 
@@ -73,7 +75,7 @@ class JobRetried(Event):
     report: JobReport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TaskEnded(Event):
     """A task that had to run is settled: ``state`` is ``succeeded``, ``failed`` or ``cancelled``.
 
@@ -100,7 +102,7 @@ class TaskEnded(Event):
     """The line of the user's file that made the task, when known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Progress(Event):
     """How many tasks are declared so far, by group; sent when a bag grows or begins.
 
@@ -112,7 +114,7 @@ class Progress(Event):
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Message(Event):
     """A sentence for the user: ``level`` is ``note`` or ``warning``."""
 
@@ -123,7 +125,7 @@ class Message(Event):
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunStopping(Event):
     """The run was asked to stop (by ``signal`` name); ``running`` jobs were told to end."""
 
@@ -131,7 +133,7 @@ class RunStopping(Event):
     running: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunEnded(Event):
     """A run ended; ``status`` is a word of ``RunState``."""
 

@@ -81,9 +81,13 @@ class Files:
             racy=now - tick < found.st_mtime_ns <= now + tick,
         )  # fmt: skip
 
-    def is_directory(self, path: str) -> bool:
-        """Whether a folder lies at ``path``."""
-        return os.path.isdir(self.absolute(path))
+    def is_as_seen(self, seen: Seen) -> bool:
+        """Whether a file still has the size and times it was seen with; changes no mark."""
+        try:
+            now = os.stat(self.absolute(seen.path))
+        except OSError:
+            return False
+        return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (seen.size, seen.mtime_ns, seen.ctime_ns)
 
     def sha256(self, path: str) -> str | None:
         """Return ``sha256:…`` of a file's content, None for what is no readable file."""
@@ -91,7 +95,7 @@ class Files:
 
         digest = hashlib.sha256()
         try:
-            with open(self.absolute(path), "rb", buffering=0) as file:  # noqa: PTH123 (hot, and no pathlib here)
+            with open(self.absolute(path), "rb", buffering=0) as file:
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
         except OSError:
@@ -110,7 +114,7 @@ class Files:
             for name in names:
                 if name.endswith(".sf-part"):
                     continue
-                full = os.path.join(folder, name)  # noqa: PTH118 (hot)
+                full = os.path.join(folder, name)
                 try:
                     found = os.lstat(full)
                 except OSError:

@@ -70,6 +70,9 @@ class _Bag:
         self, items: Iterable[Any], limit: int | None, fail_fast: bool, return_exceptions: bool, name: str | None
     ) -> None:
         self.head: Head = current_head()
+        if name and isinstance(items, Sequence):
+            for item in items:
+                self._name_group(item, name)
         self.items: Iterator[Any] = iter(items)
         self.streamed = items is self.items
         self.window = min(limit or _WINDOW, _WINDOW)
@@ -83,6 +86,11 @@ class _Bag:
         self.failures: list[ScriptflowError] = []
         self.unsettled: dict[int, Task] = {}
         self.room: Future[None] | None = None
+
+    @staticmethod
+    def _name_group(item: object, name: str) -> None:
+        if isinstance(item, Task) and not item._group and item._state is NEW:
+            item._group = name
 
     async def gather(self) -> Sequence[Any]:
         """Take all in, wait for all, return or raise."""
@@ -112,8 +120,8 @@ class _Bag:
                 more = False
                 break
             if isinstance(item, Task):
-                if self.group and not item._group and item._state is NEW:
-                    item._group = self.group
+                if self.group:
+                    self._name_group(item, self.group)
                 tasks.append(item)
                 self.results.append(item)
             else:
@@ -178,6 +186,7 @@ class _Bag:
             self.level = level
             self.room = self.head.event_loop().create_future()
             await self.room
+            self.head.selection.raise_if_enough()
 
     def _call_off(self) -> None:
         for task in list(self.unsettled.values()):

@@ -71,7 +71,8 @@ def decide(
     Args:
         manifest: the task's manifest now.
         last: its last job, with files as seen just before it started (inputs) and after it ended (outputs).
-        inputs, outputs: the files as they are now.
+        inputs: the inputs as they are now.
+        outputs: the outputs as they are now.
         declares_outputs: False for a task that declares none: it always runs.
         forced_by: the pattern of ``--force`` that matches its name.
         makers: maps an input to the task of this run that ran and wrote it.
@@ -159,11 +160,11 @@ def _input_change(before: Seen, now: Seen, by_content: bool, same_content: Calla
         return f"{now.path}: written again" + (", and it is older now" if now.mtime_ns < before.mtime_ns else "")
     if now.ctime_ns == 0 and now.inode != before.inode:
         return f"{now.path}: its listing differs"
-    if (now.ctime_ns, now.inode) != (before.ctime_ns, before.inode) or before.racy:
-        # A copied or restored tree, or a file as young as the clock's tick when it was looked at: only
-        # the content can tell, and without a recorded hash equal size and time count as unchanged.
-        if same_content(before, now) is False:
-            return f"{now.path}: other content of the same size and time"
+    # A copied or restored tree, or a file as young as the clock's tick when it was looked at: only
+    # the content can tell, and without a recorded hash equal size and time count as unchanged.
+    doubtful = (now.ctime_ns, now.inode) != (before.ctime_ns, before.inode) or before.racy
+    if doubtful and same_content(before, now) is False:
+        return f"{now.path}: other content of the same size and time"
     return ""
 
 

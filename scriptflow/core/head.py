@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from fnmatch import fnmatchcase
 
-from scriptflow.core.bus import Bus
 from scriptflow.core.command import manifest_of, paths_in
 from scriptflow.core.context import DECLARED, GROUP, HEAD
 from scriptflow.core.files import Files
 from scriptflow.core.paths import Directory, Glob
-from scriptflow.core.states import MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
+from scriptflow.core.selection import Selection
+from scriptflow.core.states import GOOD, MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
 from scriptflow.errors import Cycle, DuplicateOutput, DuplicateTask, InternalError, ScriptflowError
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import Any
 
+    from scriptflow.core.bus import Bus
     from scriptflow.core.config import Settings
     from scriptflow.core.dispatch import Dispatcher
     from scriptflow.core.interfaces import Store
@@ -41,7 +42,7 @@ class Head:
         settings: what was asked for.
         bus: hears what happens.
         dispatcher: makes the part that runs jobs, when the first must run.
-        force, only: name patterns of ``--force`` and ``--only``.
+        selection: which tasks the run is about, by default all.
     """
 
     def __init__(
@@ -53,16 +54,14 @@ class Head:
         settings: Settings,
         bus: Bus,
         dispatcher: Callable[[Head], Dispatcher],
-        force: Sequence[str] = (),
-        only: Sequence[str] = (),
+        selection: Selection | None = None,
     ) -> None:
         self.folder = folder
         self.store = store
         self.latest = latest
         self.settings = settings
         self.bus = bus
-        self.force = tuple(force)
-        self.only = tuple(only)
+        self.selection = selection or Selection()
         self.files = Files(folder)
         self.producers: dict[Any, Task] = {}
         self.skipped = 0
@@ -78,7 +77,10 @@ class Head:
         self._has_globs = False
         self._ripe: deque[Task] = deque()
         self._ripening = False
-        self._tokens: tuple[Any, ...] = ()
+        self._skips: list[Task] | None = [] if bus else None
+        self._told = 0
+        self._groups: dict[str, int] = {}
+        self._tokens: tuple[tuple[Any, Any], ...] = ()
 
     # --- being the current head -----------------------------------------------------------------
 
@@ -86,7 +88,7 @@ class Head:
         """Become the current head of this context; tasks made before are taken in."""
         self._declared = list(DECLARED.get())
         DECLARED.get().clear()
-        self._tokens = (HEAD.set(self), DECLARED.set(self._declared), GROUP.set(""))
+        self._tokens = ((HEAD, HEAD.set(self)), (DECLARED, DECLARED.set(self._declared)), (GROUP, GROUP.set("")))
 
     def take_over(self) -> None:
         """Take in the tasks of plain asyncio code, where no context is ours alone."""
@@ -94,9 +96,7 @@ class Head:
 
     def leave(self) -> None:
         """Stop being the current head of this context."""
-        if not self._tokens:
-            return
-        for variable, token in zip((HEAD, DECLARED, GROUP), self._tokens, strict=True):
+        for variable, token in self._tokens:
             variable.reset(token)
 
     @property
@@ -131,6 +131,7 @@ class Head:
             if task._state is NEW and not self._is_fresh(task):
                 self._visit(task)
             self.tell_skipped()
+        self.selection.raise_if_enough()
         return task._state in SETTLED
 
     def admit(self, tasks: Iterable[Task]) -> list[Task]:
@@ -143,6 +144,7 @@ class Head:
             if task._state not in SETTLED:
                 left.append(task)
         self.tell_skipped()
+        self.selection.raise_if_enough()
         return left
 
     def wait(self, task: Task) -> Generator[Any, Any, None]:
@@ -155,6 +157,7 @@ class Head:
 
         task._waiter = add_waiter(task._waiter, wake)
         yield from future
+        self.selection.raise_if_enough()
 
     def forget(self, task: Task) -> None:
         """Let go of a settled task that came out of a stream, so that memory stays flat."""
@@ -198,6 +201,10 @@ class Head:
         self._move(task, state)
         if state is SKIPPED:
             self.skipped += 1
+            if self._skips is not None:
+                self._skips.append(task)
+        if self.selection.until and state in GOOD:
+            self.selection.settled(task)
         waiter, task._waiter = task._waiter, None
         if waiter is None:
             return
@@ -214,7 +221,7 @@ class Head:
     def _is_fresh(self, task: Task) -> bool:
         """Settle a task whose record matches what is on disk, at once; False when more must be looked at."""
         outputs = task._outputs
-        if not outputs or self.force or self.only:
+        if not outputs or not self.selection.all:
             return False
         last = self.latest.get(outputs[0])
         if last is None or not last.ok or not last.signature:
@@ -276,6 +283,8 @@ class Head:
         if not self._declared:
             return
         declared, self._declared[:] = self._declared[:], []
+        if self.bus:
+            self._tell_declared(declared)
         producers = self.producers
         for task in declared:
             for path in task._outputs:
@@ -292,6 +301,8 @@ class Head:
                 other = self._named.setdefault(task._name, task)
                 if other is not task:
                     self._same_name(other, task)
+            if self.selection.until:
+                self.selection.declare((task,), self._upstream)
             if not self._has_globs and any(type(item) is Glob for item in task._inputs):
                 self._has_globs = True
 
@@ -440,7 +451,7 @@ class Head:
 
     def judge(self, task: Task) -> None:
         """Decide a task all of whose needs are settled; it is skipped, queued or cannot start."""
-        if self.only and not matches(self.only, task.name):
+        if self.selection.leaves_out(task):
             self.settle(task, SKIPPED)
             return
         if self._is_fresh(task):
@@ -451,15 +462,29 @@ class Head:
 
     def tell_skipped(self) -> None:
         """Tell the listeners how many more tasks are up to date."""
-        if self.bus and self.skipped > self._told:
+        if self.skipped > self._told and self._skips is not None:
+            from collections import Counter
             from time import time
 
             from scriptflow.core.events import TasksSkipped
 
             count, self._told = self.skipped - self._told, self.skipped
-            self.bus.publish(TasksSkipped(at=time(), count=count))
+            skips, self._skips = self._skips, []
+            names = tuple([str(task.name) for task in skips]) if self.bus.wants_names else ()
+            groups = Counter([task._group for task in skips])
+            self.bus.publish(TasksSkipped(at=time(), count=count, names=names, groups=tuple(groups.items())))
 
-    _told = 0
+    def _tell_declared(self, tasks: list[Task]) -> None:
+        """Tell the listeners how many tasks each group has by now."""
+        from collections import Counter
+        from time import time
+
+        from scriptflow.core.events import Progress
+
+        new = {id(task): task._group for task in tasks if task._state is NEW}
+        for group, count in Counter(new.values()).items():
+            self._groups[group] = self._groups.get(group, 0) + count
+            self.bus.publish(Progress(at=time(), group=group, declared=self._groups[group]))
 
 
 def add_waiter(waiter: Any, wake: Callable[[Task], object]) -> Any:  # noqa: ANN401
@@ -470,8 +495,3 @@ def add_waiter(waiter: Any, wake: Callable[[Task], object]) -> Any:  # noqa: ANN
         waiter.append(wake)
         return waiter
     return [waiter, wake]
-
-
-def matches(patterns: Sequence[str], name: str) -> bool:
-    """Whether a task's name matches one of the patterns."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

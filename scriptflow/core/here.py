@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: PTH110, PTH113, PTH118, PTH120, PTH123 (core works on plain strings)
 import os
 
 

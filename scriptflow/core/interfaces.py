@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
+from scriptflow.core.frozen import frozen
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Capabilities:
     """What an executor can do beyond running one job."""
 
@@ -82,7 +84,10 @@ class DirectExecutor(Protocol):
 class Store(Protocol):
     """Keeps what happened. One head writes; writes are whole or absent and keep their order."""
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The store's own folder."""
+        ...
 
     def begin_run(self, start: RunStart) -> tuple[int, str]:
         """Write the run's row; return its id and its name ``flow-n``."""
@@ -159,7 +164,7 @@ class Notifier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Completed:
     """How a command ran by a transport ended."""
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NewType
+from scriptflow.core.frozen import frozen
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, NewType
 
     from scriptflow.core.states import Cause, JobState
 
-JobId = NewType("JobId", str)
-"""The executor's own name for a job: a process id, a scheduler's number."""
+    JobId = NewType("JobId", str)
+else:
+    JobId = str  # the executor's own name for a job: a process id, a scheduler's number
+NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resources:
     """What a job asks for; memory in bytes, walltime in seconds, None = not said."""
 
@@ -24,7 +27,10 @@ class Resources:
     walltime_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+PLAIN = Resources()
+
+
+@frozen
 class Job:
     """One attempt of a task.
 
@@ -51,17 +57,17 @@ class Job:
     argv: tuple[str, ...]
     cwd: str
     log: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = NOTHING
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = PLAIN
     timeout_s: float | None = None
     grace_s: float = 5.0
     container: str | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobReport:
     """How a job ended, as its executor knows it; times are seconds since the epoch (UTC).
 

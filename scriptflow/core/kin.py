@@ -56,7 +56,7 @@ def own_children() -> set[int]:
     """Return the ids of this process's children, adopted ones too; empty where there is no ``/proc``."""
     me = os.getpid()
     listing = f"/proc/{me}/task/{me}/children"
-    if os.path.exists(listing):  # noqa: PTH110 (no pathlib here)
+    if os.path.exists(listing):
         return {int(pid) for pid in _read(listing).split()}
     # A kernel without that file: ask every process for its parent.
     word = b"%d" % me
@@ -75,14 +75,14 @@ def pids_with(words: bytes) -> set[int]:
 
 
 def _all_pids() -> Iterator[int]:
-    names = os.listdir("/proc") if sys.platform == "linux" else ()  # noqa: PTH208 (no pathlib here)
+    names = os.listdir("/proc") if sys.platform == "linux" else ()
     return (int(name) for name in names if name.isdigit())
 
 
 def _read(path: str) -> bytes:
     """Return what is in a file of ``/proc``, nothing when its process is gone or another user's."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (no pathlib here)
+        with open(path, "rb", buffering=0) as file:
             return file.readall()
     except OSError:
         return b""

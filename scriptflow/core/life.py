@@ -13,18 +13,31 @@ from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in
 from scriptflow.core.events import JobRetried, JobStarted, Message, TaskEnded, TaskQueued
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.freshness import MISSING, Reason, decide
-from scriptflow.core.head import matches
+from scriptflow.core.frozen import changed
 from scriptflow.core.here import host
 from scriptflow.core.job import Job, JobReport, Resources
 from scriptflow.core.logs import log_path, tail
 from scriptflow.core.paths import Directory, Glob
 from scriptflow.core.records import JobEnd, JobRecord, JobStart, Seen
 from scriptflow.core.states import (
-    CANCELLED, FAILED, QUEUED, SKIPPED, SUBMITTED, SUCCEEDED, Cause, JobState,
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    SKIPPED,
+    SUBMITTED,
+    SUCCEEDED,
+    Cause,
+    JobState,
 )  # fmt: skip
 from scriptflow.core.units import bytes_of, seconds_of
 from scriptflow.errors import (
-    CommandNotFound, InputMissing, OutputMissing, ScriptflowError, TaskCancelled, TaskFailed, UpstreamFailed,
+    CommandNotFound,
+    InputMissing,
+    OutputMissing,
+    ScriptflowError,
+    TaskCancelled,
+    TaskFailed,
+    UpstreamFailed,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -108,7 +121,7 @@ class Life:
             inputs=self.inputs,
             outputs=[head.files.seen(path, "out") for path in self.outputs],
             declares_outputs=bool(task._outputs),
-            forced_by=next((pattern for pattern in head.force if matches((pattern,), self.name)), ""),
+            forced_by=head.selection.forced_by(task),
             makers=self.makers,
             unfinished=unfinished,
             by_content=(task.get("check") or head.settings.check) == "content",
@@ -187,7 +200,8 @@ class Life:
         cwd = get("cwd")
         self.job = Job(
             number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
-            argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder, env=env, log=log,
+            argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder,
+            env=env, log=log,
             inputs=tuple([seen.path for seen in self.inputs]),
             outputs=tuple([head.files.absolute(path) for path in self.outputs]),
             resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
@@ -205,9 +219,7 @@ class Life:
         """Look at an input again; a file as young as the clock's tick is hashed: its time cannot tell a later edit."""
         seen = self.head.files.seen(before.path, "in")
         if seen.racy and self.head.settings.hash != "off" and seen.path not in self.makers:
-            from dataclasses import replace
-
-            return replace(seen, sha256=self.head.files.sha256(seen.path))
+            return changed(seen, sha256=self.head.files.sha256(seen.path))
         return seen
 
     def make_ready(self) -> None:
@@ -263,6 +275,7 @@ class Life:
             (lambda: files_out.clear_markers(job.outputs)) if good else None,
         )  # fmt: skip
         if good:
+            head.dispatcher.hash(job.number, (*self.inputs, *seen))
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
         elif report.state == JobState.CANCELLED:
@@ -284,10 +297,8 @@ class Life:
             missing = [item.pattern for item in task._outputs if isinstance(item, Glob)]
         if not missing:
             return seen, report
-        from dataclasses import replace
-
-        detail = f"it left no {', '.join(missing[:5])}" + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")  # noqa: PLR2004
-        return (), replace(report, state=JobState.FAILED, cause=Cause.OUTPUT_MISSING, detail=detail)
+        detail = f"it left no {', '.join(missing[:5])}" + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        return (), changed(report, state=JobState.FAILED, cause=Cause.OUTPUT_MISSING, detail=detail)
 
     def _signature(self, seen: tuple[Seen, ...]) -> int:
         """Return the number that a later check compares first; 0 where each file must be looked at."""
@@ -315,7 +326,7 @@ class Life:
 
     def _may_try_again(self, report: JobReport) -> bool:
         retries = self.task.get("retries") or self.head.settings.retries
-        hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None  # noqa: PLR2004
+        hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None
         return self.attempt <= retries and not hopeless and not self.head.dispatcher.stopping
 
     def _try_again(self, report: JobReport) -> None:
@@ -395,6 +406,7 @@ class Life:
                     message=error.what if error else "", slug=error.slug if error else "",
                     tail=error.tail if isinstance(error, TaskFailed) else (),
                     notes=error.why if error else (), help=error.do if error else "",
+                    place=error.place if error else None,
                 )
             )  # fmt: skip
         head.settle(self.task, state)  # type: ignore[arg-type]

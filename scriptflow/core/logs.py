@@ -35,7 +35,7 @@ def _safe(task: str) -> str:
 def tail(path: str, lines: int) -> tuple[str, ...]:
     """Return the last non-blank lines of a log, decoded with replacement; nothing when there is none."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (core works on plain strings)
+        with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             data = file.read(_TAIL_BYTES)

@@ -23,7 +23,7 @@ def near_files(path: str) -> tuple[str, ...]:
 
     folder, name = os.path.split(path)
     try:
-        names = os.listdir(folder or ".")  # noqa: PTH208 (core works on plain strings)
+        names = os.listdir(folder or ".")
     except OSError:
         return ()
     by_folded = {known.casefold(): known for known in names if not known.startswith(".")}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def marker(path: str) -> str:
     """Return the marker's path for an output's."""
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.sf-part")  # noqa: PTH118 (hot, plain strings)
+    return os.path.join(folder, f".{name}.sf-part")
 
 
 def is_marked(path: str) -> bool:
@@ -53,9 +53,9 @@ def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] 
             # The job that left the marker never ended: what lies there is half-made, the marker may be older and whole.
             remove(path)
         else:
-            os.rename(path, part)  # noqa: PTH104 (hot)
+            os.rename(path, part)
     for path in folders:
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        os.makedirs(path, exist_ok=True)
 
 
 def _touch(path: str, part: str) -> None:
@@ -63,7 +63,7 @@ def _touch(path: str, part: str) -> None:
     try:
         os.close(os.open(part, flags, 0o666))
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         os.close(os.open(part, flags, 0o666))
 
 
@@ -89,7 +89,7 @@ def discard(outputs: Iterable[str], *, keep_partial: bool) -> tuple[str, ...]:
         with contextlib.suppress(OSError):
             if keep_partial and os.path.lexists(path):
                 remove(path + ".partial")
-                os.rename(path, path + ".partial")  # noqa: PTH104
+                os.rename(path, path + ".partial")
             else:
                 remove(path)
         part = marker(path)
@@ -98,7 +98,7 @@ def discard(outputs: Iterable[str], *, keep_partial: bool) -> tuple[str, ...]:
             if stat.S_ISDIR(found.st_mode) or found.st_size:
                 aside.append(part)
             else:
-                os.unlink(part)  # noqa: PTH108
+                os.unlink(part)
     return tuple(aside)
 
 
@@ -109,9 +109,9 @@ def put_back(outputs: Iterable[str]) -> None:
         with contextlib.suppress(OSError):
             found = os.lstat(part)
             if (stat.S_ISDIR(found.st_mode) or found.st_size) and not os.path.lexists(path):
-                os.rename(part, path)  # noqa: PTH104
+                os.rename(part, path)
             else:
-                os.unlink(part)  # noqa: PTH108
+                os.unlink(part)
 
 
 def remove(path: str) -> None:
@@ -122,7 +122,7 @@ def remove(path: str) -> None:
 
 def _unlink_any(path: str) -> None:
     try:
-        os.unlink(path)  # noqa: PTH108 (hot)
+        os.unlink(path)
     except (IsADirectoryError, PermissionError):
         if not os.path.isdir(path) or os.path.islink(path):
             raise

@@ -107,7 +107,7 @@ def bind(flow: Flow, strings: Mapping[str, str | Sequence[str]], values: Mapping
     known = {parameter.name: parameter for parameter in flow.parameters if not parameter.any_name}
     rest = next((parameter for parameter in flow.parameters if parameter.any_name), None)
     bound: dict[str, Any] = {}
-    for name, given in [*values.items(), *strings.items()]:
+    for name, given in {**values, **strings}.items():
         key = name if name in known else name.replace("-", "_")
         parameter = known.get(key) or rest or _unknown(flow, name, known)
         try:

@@ -46,7 +46,7 @@ class Directory(str):
 
     __slots__ = ()
 
-    def __new__(cls, path: str | os.PathLike[str]) -> Directory:
+    def __new__(cls, path: str | os.PathLike[str]) -> Directory:  # noqa: D102 (the class says it)
         return super().__new__(cls, plain(os.fspath(path)))
 
 

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,14 @@ if TYPE_CHECKING:
 
 _TOKEN = b"SCRIPTFLOW_HEAD"  # in the environment of all that one reaper starts, so that a dead one's can be found
 _CLOSES_WITHIN_S = 5.0
-_PROGRAM = "import sys; sys.path.append({folder!r}); import reaper; reaper.main({link}, {head}, {keep})"
+_DIE_WITHIN_S = 1.0
+_PROGRAM = "import sys; sys.path.append({folder!a}); import reaper; reaper.main({link}, {head}, {keep})"
 
 
-def base_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Return ``env`` as jobs get it: the interpreter that runs the flow comes first on PATH."""
-    base = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
-    ours = os.fsencode(Path(sys.executable).parent)
-    path = base.get(b"PATH", os.defpath.encode())
-    if path.split(b":", 1)[0] != ours:
-        base[b"PATH"] = ours + b":" + path
-    return base
+def path_with_interpreter(path: str) -> str:
+    """Return ``path`` with the folder of the interpreter that runs the flow in front."""
+    ours = str(Path(sys.executable).parent)
+    return path if path.split(os.pathsep, 1)[0] == ours else f"{ours}{os.pathsep}{path}"
 
 
 class Reaper:
@@ -55,11 +53,12 @@ class Reaper:
         Raises:
             OSError: no process or no descriptor can be had.
         """
-        base = base_environment(env)
+        self.search = path_with_interpreter(env.get("PATH", os.defpath))
+        base = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+        base[b"PATH"] = os.fsencode(self.search)
         self._token = b"%d-%d" % (os.getpid(), time.time_ns())
         base[_TOKEN] = self._token + b"/" + base.get(_TOKEN, b"")
         self.outer = base[kin.MARK] + b"/" if kin.MARK in base else b""
-        self.search = os.fsdecode(base[b"PATH"])
         self.dead = self.backlog = False
         self.why = "the process that starts commands has died"
         self._lock = threading.Lock()
@@ -105,7 +104,7 @@ class Reaper:
     def read(self) -> list[Message]:
         """Return what has come: ENDED, REFUSED and NOTE messages. Sets ``dead`` when nothing more can come."""
         try:
-            data = self._link.recv(1 << 18)
+            data = self._link.recv(1 << 16)
         except BlockingIOError:
             return []
         except OSError:
@@ -133,7 +132,8 @@ class Reaper:
         for pid in self._pids.values():
             kin.kill_group(pid)
         # Their orphans went to other parents; the token tells them from everything else on the machine.
-        while found := kin.pids_with(_TOKEN + b"=" + self._token + b"/"):
+        limit = time.monotonic() + _DIE_WITHIN_S
+        while (found := kin.pids_with(_TOKEN + b"=" + self._token + b"/")) and time.monotonic() < limit:
             for pid in found:
                 kin.kill(pid)
         self._wait()
@@ -141,21 +141,17 @@ class Reaper:
     def close(self) -> None:
         """Have it kill what still runs, and wait until it is gone; not for ever, as a process may be unkillable."""
         if not self.dead:
-            self._link.shutdown(socket.SHUT_WR)  # to it this is the head's death, the one end it knows
-            self._link.settimeout(_CLOSES_WITHIN_S)
-            try:
-                while self._link.recv(1 << 18):
+            with suppress(OSError):  # when it takes too long it stays until its commands end, and holds the lock
+                self._link.shutdown(socket.SHUT_WR)  # to it this is the head's death, the one end it knows
+                self._link.settimeout(_CLOSES_WITHIN_S)
+                while self._link.recv(1 << 16):
                     pass
                 self._wait()
-            except OSError:
-                pass  # it stays until its commands end, and holds the lock as long
         self._link.close()
 
     def _wait(self) -> None:
-        try:
+        with suppress(ChildProcessError):  # the flow's own code may wait for any child
             os.waitpid(self._pid, 0)
-        except ChildProcessError:
-            pass  # the flow's own code waits for any child
 
 
 def _spawn(link: int, inherit: Sequence[int]) -> int:

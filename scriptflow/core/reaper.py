@@ -61,10 +61,11 @@ class HeadGone(OSError):
 class Child:
     """A job whose first process runs."""
 
-    __slots__ = ("began", "flags", "grace_s", "mark", "number")
+    __slots__ = ("began", "clock", "flags", "grace_s", "mark", "number")
 
     def __init__(self, number: int, began: float, grace_s: float, mark: bytes) -> None:
         self.number, self.began, self.grace_s, self.mark = number, began, grace_s, mark
+        self.clock = time.time() - began  # one for both ends, so that no clock set back makes a job end before it began
         self.flags = 0
 
 
@@ -87,7 +88,6 @@ class Reaper:
         self.due = NEVER  # the earliest alarm
         self.short: list[Message] = []  # starts that wait until the machine has room for a process
         self.short_since = self.short_delay = 0.0
-        self.short_told = False
 
     def serve(self, head: int) -> None:
         """Work until the head is gone, which is told by HeadGone."""
@@ -104,7 +104,8 @@ class Reaper:
             raise HeadGone
         while True:
             rest = self.due - time.monotonic()
-            ready = self.poll.poll(None if rest == NEVER else max(0, int(rest * 1000) + 1))
+            # Counted in 32 bits of milliseconds: a month would not fit.
+            ready = self.poll.poll(None if rest == NEVER else max(0, int(min(rest, 1e6) * 1000) + 1))
             # Ends before requests: a job that has ended was not stopped by the request behind its end.
             for fd, _ in ready:
                 if fd == wake:
@@ -116,7 +117,7 @@ class Reaper:
                         self._read()
                 elif fd != wake:
                     raise HeadGone
-            if self.due < NEVER and (now := time.monotonic()) >= self.due:
+            if (now := time.monotonic()) >= self.due:
                 self._ring(now)
             if self.out or self.unsent:
                 self.flush()
@@ -140,7 +141,7 @@ class Reaper:
 
     def _read(self) -> None:
         try:
-            data = os.read(self.link, 1 << 18)
+            data = os.read(self.link, 1 << 15)
         except BlockingIOError:
             return
         except OSError as error:
@@ -211,18 +212,13 @@ class Reaper:
         env = {**self.base, **extra} if extra else self.base
         env[MARK] = mark
         file = argv[0]
-        began = time.time()
+        began = time.monotonic()
         try:
             os.chdir(cwd)
             if b"/" not in file:
                 file = self._find(file, env.get(b"PATH", os.defpath.encode()))
-            pid = os.posix_spawn(
-                file,
-                argv,
-                env,
-                file_actions=((os.POSIX_SPAWN_OPEN, 1, log, _LOG_FLAGS, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)),
-                setpgroup=0,
-            )
+            both = ((os.POSIX_SPAWN_OPEN, 1, log, _LOG_FLAGS, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2))
+            pid = os.posix_spawn(file, argv, env, file_actions=both, setpgroup=0)
         except OSError as error:
             return self._refuse(message, file, error.errno)
         except ValueError as error:  # a NUL in a word, "=" in a variable's name
@@ -231,22 +227,21 @@ class Reaper:
         self.children[pid] = Child(number, began, grace_s, mark)
         self.pids[number] = pid
         if not self.untold:
-            self._call(self._tell_begun, time.monotonic() + BEGAN_LATER_S)
+            self._call(self._tell_begun, began + BEGAN_LATER_S)
         self.untold[number] = pid
         if timeout_s is not None:
-            self.deadlines[pid] = time.monotonic() + timeout_s
+            self.deadlines[pid] = began + timeout_s
             self._call(self._end_late, self.deadlines[pid])
         return True
 
     def _find(self, program: bytes, path: bytes) -> bytes:
         """Look ``program`` up; OSError with ENOENT when it is nowhere, EACCES when nowhere a program."""
-        found = self.found.get((path, program))
-        if found is not None:
+        if (found := self.found.get((path, program))) is not None:
             return found
         refusal = errno.ENOENT
         for entry in path.split(b":"):
             file = (entry or b".") + b"/" + program
-            if os.path.isfile(file):  # noqa: PTH113 (bytes, and no pathlib in this program)
+            if os.path.isfile(file):
                 if os.access(file, os.X_OK):
                     if entry.startswith(b"/"):  # any other depends on the job's folder
                         self.found[path, program] = file
@@ -278,10 +273,9 @@ class Reaper:
         now = time.monotonic()
         if not self.short:
             self.short.append(message)
-            self.short_since, self.short_delay = now, RETRY_FIRST_S
-            if not self.short_told:
-                self.short_told = True
+            if not self.short_delay:  # the first time
                 self.out.append((NOTE, f"no room for another process now ({os.strerror(number)}): waiting for some"))
+            self.short_since, self.short_delay = now, RETRY_FIRST_S
         elif self.children:
             self.short_since = now
         elif now - self.short_since > RETRY_ENDS_S:
@@ -326,6 +320,7 @@ class Reaper:
 
     def _reap(self) -> None:
         """Take in all children that have ended, and kill what is left of their groups."""
+        now = time.monotonic()
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -344,8 +339,9 @@ class Reaper:
             self.untold.pop(number, None)
             self.deadlines.pop(pid, None)
             rss, cpu_s = usage.ru_maxrss * _RSS_UNIT, usage.ru_utime + usage.ru_stime
-            self.out.append((ENDED, number, pid, child.began, time.time(), status, rss, cpu_s, child.flags))
-        self._call(self._sweep, time.monotonic() + SWEEP_LATER_S)
+            began, ended = child.began + child.clock, now + child.clock
+            self.out.append((ENDED, number, pid, began, ended, status, rss, cpu_s, child.flags))
+        self._call(self._sweep, now + SWEEP_LATER_S)
         if self.short:
             self._call(self._try_short, 0.0)
 
@@ -360,10 +356,10 @@ class Reaper:
         for pid in strays:
             mark = mark_of(pid)
             if mark and mark.startswith(self.outer):
-                spare = any(mark == other or mark.startswith(other + b"/") for other in running)
+                spared = any(mark == other or mark.startswith(other + b"/") for other in running)
             else:
-                spare = bool(running)
-            if not spare:
+                spared = bool(running)
+            if not spared:
                 kill(pid)
 
 
@@ -373,9 +369,9 @@ def _heard(*_: object) -> None:
 
 def _settle(keep: Sequence[int]) -> None:
     """Become a process that only the head's end can end, and that hands nothing on to its children."""
-    for entry in os.listdir("/dev/fd"):  # noqa: PTH208 (no pathlib in this program)
-        if int(entry) > 2 and int(entry) not in keep:
-            attempt(os.close, int(entry))  # fails for the one that listed them
+    fds = [int(entry) for entry in os.listdir("/dev/fd")] if os.path.isdir("/dev/fd") else range(256)
+    for fd in {*fds} - {0, 1, 2, *keep}:
+        attempt(os.close, fd)  # fails for the one that listed them
     for fd in keep:
         os.set_inheritable(fd, False)
     # Batch systems send USR1, XCPU and others to all processes of a job. Faults keep their meaning.

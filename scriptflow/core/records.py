@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from scriptflow.core.frozen import frozen
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scriptflow.core.states import Cause, JobState, RunState
 
+NOTHING: Mapping[str, str] = {}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class Seen:
     """A file as it was looked at once: ``role`` is ``in`` or ``out``; times in ns since the epoch.
 
@@ -30,7 +32,7 @@ class Seen:
     racy: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobStart:
     """What is committed before a job exists."""
 
@@ -46,14 +48,14 @@ class JobStart:
     reasons: tuple[tuple[str, str], ...]
     inputs: tuple[Seen, ...]
     outputs: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = NOTHING
     group: str = ""
     cpus: int = 1
     memory_bytes: int | None = None
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobEnd:
     """What is written when a job has ended and its outputs were checked."""
 
@@ -89,7 +91,7 @@ class Latest:
         self.ok = ok
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobRecord:
     """One job, read back. Times are seconds since the epoch (UTC); ``ended`` None = never recorded."""
 
@@ -122,7 +124,7 @@ class JobRecord:
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunStart:
     """What is known of a run when it begins."""
 
@@ -141,7 +143,7 @@ class RunStart:
     capacity: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunCounts:
     """How many tasks of a run are where."""
 
@@ -154,7 +156,7 @@ class RunCounts:
     waiting: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunRecord:
     """One run, read back: ``run`` is ``demo-7``."""
 

@@ -41,7 +41,7 @@ class Uid(str):
 
     def __call__(self, name: str) -> Task:
         """Name the task; returns it."""
-        return self._task._rename(name)  # noqa: SLF001
+        return self._task._rename(name)
 
 
 class Task:
@@ -113,7 +113,7 @@ class Task:
         update_in_place: bool = False,
         props: Mapping[str, Any] | None = None,
     ) -> None:
-        frame = sys._getframe(1)  # noqa: SLF001 (the only way to the line that made the task)
+        frame = sys._getframe(1)
         self._code: CodeType = frame.f_code
         self._line: int = frame.f_lineno
         self._name = name
@@ -190,7 +190,7 @@ class Task:
             setattr(twin, slot, getattr(self, slot))
         twin._options = dict(self._options)
         twin._state, twin._waiter, twin._life = NEW, None, None
-        frame = sys._getframe(1)  # noqa: SLF001
+        frame = sys._getframe(1)
         twin._code, twin._line = frame.f_code, frame.f_lineno
         twin._group = GROUP.get() or self._group
         for key, value in changes.items():
@@ -386,7 +386,7 @@ class Task:
 
         for key, value in checked_options(options, self.place).items():
             if key == "props":
-                value = {**(self._get("props", None) or {}), **value}  # noqa: PLW2901
+                value = {**(self._get("props", None) or {}), **value}
                 for old, new in _OLD_PROPS.items():
                     if old in value:
                         self._set(new, value[old])

@@ -1,0 +1,98 @@
+"""The console entry: choose the command, and turn whatever goes wrong into text and an exit code.
+
+Loads neither click nor a command itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scriptflow.errors import ScriptflowError
+
+COMMANDS = {
+    "run": "scriptflow.cli.run:command",
+    "plan": "scriptflow.cli.plan:command",
+    "list": "scriptflow.cli.list:command",
+    "status": "scriptflow.cli.status:command",
+    "runs": "scriptflow.cli.runs:command",
+    "show": "scriptflow.cli.show:command",
+    "logs": "scriptflow.cli.logs:command",
+    "init": "scriptflow.cli.init:command",
+    "doctor": "scriptflow.cli.doctor:command",
+    "config": "scriptflow.cli.config:command",
+    "explain": "scriptflow.cli.explain:command",
+    "completion": "scriptflow.cli.completion:command",
+}
+"""Every command: its module, and the click command in it."""
+
+COMPLETE = "_SCRIPTFLOW_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words after the program's name; those of this process when left out.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        code = _answer([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has gone; Python must not trip over the rest of it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (the last door: no traceback of ours reaches a user)
+        return _report(error, words, debug=debug)
+    return code
+
+
+def _answer(words: list[str]) -> int:
+    if words[:1] == ["run"] and COMPLETE not in os.environ:
+        from scriptflow.cli.quick import request_of
+
+        request = request_of(words)
+        if request is not None:
+            from scriptflow.cli.launch import run
+
+            return run(request)
+    from scriptflow.cli.group import invoke
+
+    return invoke(words)
+
+
+def _report(error: Exception, words: list[str], *, debug: bool) -> int:
+    from scriptflow.errors import ScriptflowError
+
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if not isinstance(error, ScriptflowError):
+        from scriptflow.cli.crash import internal_error
+
+        error = internal_error(error, words)
+    say_error(error)
+    return error.exit_code
+
+
+def say_error(error: ScriptflowError) -> None:
+    """Print an error on stderr."""
+    from scriptflow.terminal.look import takes_color, takes_utf8, width_of
+    from scriptflow.terminal.words import error_text
+
+    stream = sys.stderr
+    text = error_text(error, color=takes_color(stream, os.environ), width=width_of(stream), utf8=takes_utf8(stream))
+    print(text, file=stream)

@@ -1,0 +1,85 @@
+"""Hash inputs and outputs for the record, in the background.
+
+Knows files and where hashes go. Knows nothing of tasks and decisions; what changes meanwhile is not hashed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scriptflow.core.files import Files
+    from scriptflow.core.interfaces import Store
+    from scriptflow.core.records import Seen
+
+SMALL_BYTES = 64_000_000
+
+
+class Hasher:
+    """One thread that hashes one file after the other.
+
+    Args:
+        files: where they lie.
+        store: takes the hashes.
+        limit_bytes: larger files are left out, None = none is.
+    """
+
+    def __init__(self, files: Files, store: Store, limit_bytes: int | None) -> None:
+        self._files = files
+        self._store = store
+        self._limit = limit_bytes
+        self._waiting: deque[tuple[int, Seen]] = deque()
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._wake = threading.Event()
+        self._ending = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, job: int, files: Iterable[Seen]) -> None:
+        """Hash these files of a job, each as it was seen."""
+        for seen in files:
+            small = self._limit is None or seen.size <= self._limit
+            if small and seen.size >= 0 and seen.ctime_ns and seen.sha256 is None:
+                self._waiting.append((job, seen))
+        if self._waiting and self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="scriptflow hashes", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def close(self, *, finish: bool) -> None:
+        """Hash what is left, or let it be, and end the thread."""
+        if not finish:
+            self._waiting.clear()
+        self._ending = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                job, seen = self._waiting.popleft()
+                digest = self._digest(seen)
+                if digest is not None:
+                    self._store.hashed(job, seen.path, seen.role, digest)
+            if self._ending:
+                return
+
+    def _digest(self, seen: Seen) -> str | None:
+        """Return the hash, None when the file is not as it was seen any more."""
+        stamp = (seen.mtime_ns, seen.ctime_ns)
+        known = self._known.get(seen.path)
+        if known is not None and known[:2] == stamp:
+            return known[2]
+        digest = self._files.sha256(seen.path)
+        if digest is None or not self._files.is_as_seen(seen):
+            return None
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[seen.path] = (*stamp, digest)
+        return digest

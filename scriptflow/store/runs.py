@@ -1,0 +1,88 @@
+"""The rows of runs: begun, counted, ended, and closed for a head that died."""
+
+from __future__ import annotations
+
+import os
+
+from scriptflow.store.text import from_column, json_list, to_column, to_microseconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+
+    from scriptflow.core.records import RunCounts, RunStart
+
+
+def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple[int, str]:
+    """Insert a run's row; return its id and its name."""
+    params = "{}"
+    if start.params:
+        import json
+
+        params = json.dumps(dict(start.params), default=str)
+    flow = to_column(start.flow)
+    (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM runs WHERE flow = ?", (flow,)).fetchone()
+    while os.path.exists(f"{folder}/logs/{start.flow}-{number}"):  # noqa: PTH110 (logs of a store that was lost)
+        number += 1
+    run = connection.execute(
+        "INSERT INTO runs (flow, number, name, status, started, host, user, pid, git, python, version, tags, params, "
+        "argv, capacity, first_job) "
+        "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM jobs))",
+        (
+            flow, number, None if start.name is None else to_column(start.name), to_microseconds(start.started),
+            to_column(start.host), to_column(start.user), start.pid, start.git, start.python, start.version,
+            json_list(start.tags), params, json_list(start.argv), start.capacity,
+        ),
+    ).lastrowid  # fmt: skip
+    assert run is not None  # noqa: S101 (SQLite gives every inserted row an id)
+    name = f"{start.flow}-{number}"
+    connection.execute("UPDATE lease SET run = ?", (to_column(name),))
+    return run, name
+
+
+def count(connection: sqlite3.Connection, run: int, counts: RunCounts) -> None:
+    """Write how many tasks of a run are where."""
+    connection.execute(
+        "UPDATE runs SET ran = ?, skipped = ?, failed = ?, cancelled = ?, queued = ?, running = ?, waiting = ? "
+        "WHERE id = ?",
+        (
+            counts.ran, counts.skipped, counts.failed, counts.cancelled, counts.queued, counts.running,
+            counts.waiting, run,
+        ),
+    )  # fmt: skip
+
+
+def end(connection: sqlite3.Connection, run: int, *, status: str, ended: float, message: str) -> None:
+    """Close a run's row."""
+    connection.execute(
+        "UPDATE runs SET status = ?, ended = ?, message = ?, last_job = (SELECT coalesce(max(id), 0) FROM jobs) "
+        "WHERE id = ?",
+        (str(status), to_microseconds(ended), to_column(message), run),
+    )
+
+
+def close_cut(connection: sqlite3.Connection, *, but: int) -> str:
+    """Close the runs whose head died, all that are open ``but`` one; return a sentence on the newest, or nothing.
+
+    Jobs of the local executor died with it. Those of others may go on, and stay open to be joined.
+    """
+    said = ""
+    for run, name, first in connection.execute(
+        "SELECT id, flow || '-' || number, first_job FROM runs WHERE status = 'running' AND id <> ? ORDER BY id", (but,)
+    ).fetchall():
+        cut = connection.execute(
+            "UPDATE jobs SET state = 'lost', cause = 'lost' "
+            "WHERE run = ? AND executor = 'local' AND state <> 'succeeded' "
+            "AND state IN ('started', 'queued', 'running')",
+            (run,),
+        ).rowcount
+        (done,) = connection.execute(
+            "SELECT count(DISTINCT task) FROM jobs WHERE id >= ? AND run = ? AND state = 'succeeded'", (first, run)
+        ).fetchone()
+        connection.execute(
+            "UPDATE runs SET status = 'interrupted', queued = 0, running = 0, waiting = 0, ran = ?, "
+            "last_job = (SELECT coalesce(max(id), 0) FROM jobs) WHERE id = ?",
+            (done, run),
+        )
+        said = f"{from_column(name)} was cut short: {done} task{'' if done == 1 else 's'} done, {cut} interrupted"
+    return said

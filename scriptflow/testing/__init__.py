@@ -1,0 +1,1 @@
+"""What tests of flows and of plug-ins are made with."""
