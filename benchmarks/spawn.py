@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from scriptflow.core import kin
+from scriptflow.executors import kin
 from scriptflow.core.job import Job, JobReport
 from scriptflow.executors.local import LocalExecutor
 

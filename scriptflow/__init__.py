@@ -6,10 +6,10 @@ The public names, nothing else. What few flows need is loaded when it is first u
 from __future__ import annotations
 
 from scriptflow.core.config import record_init as init
-from scriptflow.core.flow import bag, flow, group
 from scriptflow.core.paths import Directory as directory
 from scriptflow.core.paths import Glob as glob
 from scriptflow.core.task import Task
+from scriptflow.engine.flow import bag, flow, group
 from scriptflow.errors import (
     Cycle,
     DuplicateOutput,

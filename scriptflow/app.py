@@ -1,338 +1,30 @@
-"""Put a head together from settings, drive a flow with it, and say how it went.
-
-The one place that knows store, executors and listeners at once; nothing here decides or shows.
-"""
+"""Drive a flow with a head made from settings: from the command line, from plain Python, as a plan."""
 
 from __future__ import annotations
 
 import os
 import sys
-from time import time
 
-from scriptflow.core.bus import Bus
-from scriptflow.core.context import HEAD, PLANNING
-from scriptflow.core.head import Head as Engine
-from scriptflow.core.selection import Enough, Selection
+from scriptflow.core.context import PLANNING
 from scriptflow.core.states import RunState
-from scriptflow.drive import EXIT_CODES, Driver
+from scriptflow.engine.bus import Bus
+from scriptflow.engine.drive import Driver
+from scriptflow.engine.head import Head as Engine
+from scriptflow.engine.selection import Enough, Selection
 from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.outcome import Plan, PlannedTask, RunOptions, RunResult
+from scriptflow.session import STORE, Session, make_executors, pools_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Task as AsyncTask
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Self
 
     from scriptflow.core.config import Settings
-    from scriptflow.core.discover import Flow, FlowFile
-    from scriptflow.core.dispatch import Dispatcher, Planner
-    from scriptflow.core.interfaces import Executor, Listener
-    from scriptflow.core.life import Life
-    from scriptflow.core.pools import Pools
-    from scriptflow.store.sqlite import SqliteStore
-
-STORE = ".scriptflow"
-VERSION = "1.0.0.dev0"
-_NAMED = 5
-
-
-class RunOptions:
-    """What was asked of one run, beyond settings and parameters."""
-
-    __slots__ = ("argv", "executor", "force", "name", "only", "tags", "until")
-
-    def __init__(
-        self,
-        *,
-        force: tuple[str, ...] = (),
-        only: tuple[str, ...] = (),
-        until: tuple[str, ...] = (),
-        name: str | None = None,
-        tags: tuple[str, ...] = (),
-        executor: str | None = None,
-        argv: tuple[str, ...] = (),
-    ) -> None:
-        self.force = force
-        self.only = only
-        self.until = until
-        self.name = name
-        self.tags = tags
-        self.executor = executor
-        self.argv = argv
-
-
-class Failure:
-    """A failed task in a result: ``task``, ``exit_code``, ``cause``, ``log``, ``message``."""
-
-    __slots__ = ("cause", "exit_code", "log", "message", "task")
-
-    def __init__(self, task: str, exit_code: int | None, cause: str | None, log: str | None, message: str) -> None:
-        self.task = task
-        self.exit_code = exit_code
-        self.cause = cause
-        self.log = log
-        self.message = message
-
-
-class RunResult:
-    """How a run went.
-
-    Attributes:
-        run: its name, ``demo-7``.
-        flow: the flow's name.
-        status: a word of ``RunState``.
-        ran, skipped, failed, cancelled: numbers of tasks.
-        seconds: wall time.
-        failures: one ``Failure`` for each failed task.
-        error: what ended the flow, None when it returned.
-        exit_code: what the command line exits with.
-    """
-
-    def __init__(self, *, run: str, flow: str, status: RunState, value: object, error: BaseException | None,
-                 counts: tuple[int, int, int, int], seconds: float, failures: Sequence[Failure], exit_code: int,
-                 ) -> None:  # fmt: skip
-        self.run = run
-        self.flow = flow
-        self.status = status
-        self.ran, self.skipped, self.failed, self.cancelled = counts
-        self.seconds = seconds
-        self.failures = tuple(failures)
-        self.error = error
-        self.exit_code = exit_code
-        self._value = value
-
-    @property
-    def value(self) -> Any:  # noqa: ANN401
-        """What the flow returned.
-
-        Raises:
-            ScriptflowError: the error that ended the flow.
-        """
-        if self.error is not None:
-            raise self.error
-        return self._value
-
-    def __repr__(self) -> str:
-        counts = f"ran={self.ran}, skipped={self.skipped}, failed={self.failed}, cancelled={self.cancelled}"
-        return f"RunResult({self.run}: {self.status}, {counts}, seconds={self.seconds:.1f})"
-
-
-class PlannedTask:
-    """A task that would run: its name ``task`` and all ``reasons`` as (code, detail)."""
-
-    __slots__ = ("reasons", "task")
-
-    def __init__(self, task: str, reasons: tuple[tuple[str, str], ...]) -> None:
-        self.task = task
-        self.reasons = reasons
-
-
-class Plan:
-    """What a run would do.
-
-    Attributes:
-        flow: the flow's name.
-        would_run: the tasks that would run, in order.
-        up_to_date: how many tasks would not.
-        complete: False where the flow reads something that only a real run could give.
-        stopped_at: the place where a plan that is not complete ends, and why, else empty.
-    """
-
-    def __init__(self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str) -> None:
-        self.flow = flow
-        self.would_run = tuple(would_run)
-        self.up_to_date = up_to_date
-        self.complete = not stopped_at
-        self.stopped_at = stopped_at
-
-
-# --- one run, opened and closed -------------------------------------------------------------------
-
-
-class Session:
-    """A store, its row for this run, and the head that works with them."""
-
-    def __init__(
-        self, folder: str, flow: str, params: Mapping[str, object], settings: Settings, options: RunOptions,
-        listeners: Sequence[Listener],
-    ) -> None:  # fmt: skip
-        from scriptflow.core.here import git_commit, host, user
-        from scriptflow.core.records import RunStart
-        from scriptflow.store.sqlite import SqliteStore
-
-        self.folder = folder
-        self.flow = flow
-        self.settings = settings
-        self.options = options
-        self.started = time()
-        self.bus = Bus(listeners)
-        self.store: SqliteStore = SqliteStore.open(f"{folder}/{STORE}", relative=True, notice=self._note)
-        try:
-            self.run_id, self.run = self.store.begin_run(
-                RunStart(
-                    flow=flow, name=options.name, tags=options.tags, params=params, argv=options.argv,
-                    started=self.started, host=host(), user=user(), pid=os.getpid(), git=git_commit(folder),
-                    python=sys.version.split()[0], version=VERSION,
-                )
-            )  # fmt: skip
-            self.head = Engine(
-                folder=folder, store=self.store, latest=self.store.latest(), settings=settings, bus=self.bus,
-                dispatcher=self._dispatcher, selection=Selection(options.force, options.only, options.until),
-            )  # fmt: skip
-        except BaseException:
-            self.store.close()
-            raise
-        self.store.on_failure = self.store.on_lost = self._store_failed
-        self.keeper: AsyncGenerator[None, None] | None = None
-        self.starting: AsyncTask[None] | None = None
-        self._executors: dict[str, Executor] = {}
-        self._tell_start()
-
-    def _tell_start(self) -> None:
-        if self.bus:
-            from scriptflow.core.events import RunStarted
-
-            capacity = 0
-            resumed = getattr(self.store, "resumed", "")
-            self.bus.publish(
-                RunStarted(at=self.started, run=self.run, flow=self.flow, store=f"{self.folder}/{STORE}",
-                           capacity=capacity, resumed=resumed)
-            )  # fmt: skip
-
-    def _note(self, text: str) -> None:
-        self._say("note", "store", text)
-
-    def _say(self, level: str, slug: str, text: str, *, notes: tuple[str, ...] = (), do: str = "") -> None:
-        if self.bus:
-            from scriptflow.core.events import Message
-
-            self.bus.publish(Message(at=time(), level=level, slug=slug, text=text, notes=notes, help=do))
-
-    def _store_failed(self, error: ScriptflowError) -> None:
-        """Hear, on the write thread, that the store takes nothing more: start nothing, finish what runs."""
-        loop = self.head.loop
-        self.head.failure = self.head.failure or error
-        if loop is not None and self.head.works:
-            loop.call_soon_threadsafe(self.head.dispatcher.stop, error.what, None)
-
-    def _dispatcher(self, head: Engine) -> Dispatcher:
-        from scriptflow.core.dispatch import Dispatcher
-
-        logs = f"{self.folder}/{STORE}/logs"
-        os.makedirs(logs, mode=0o700, exist_ok=True)
-        os.makedirs(f"{logs}/{self.run}", mode=0o700, exist_ok=True)
-        return Dispatcher(
-            head, self._make_pools(), self._executors.__getitem__, run=self.run, run_id=self.run_id,
-            executor=self.options.executor, fail_fast=self.settings.fail_fast,
-        )  # fmt: skip
-
-    def _make_pools(self) -> Pools[Life]:
-        self._executors = make_executors(self.settings, (self.store.lock_fd,), self._note)
-        return pools_of(self._executors)
-
-    def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
-        """Record the end of the run, tell it, close the store."""
-        head = self.head
-        works = head.dispatcher if head.works else None
-        failures = [_failure(failed) for failed in works.failures] if works else []
-        error = error or head.failure
-        counts = (works.ran, head.skipped, works.failed, works.cancelled) if works else (0, head.skipped, 0, 0)
-        status = RunState.SUCCEEDED
-        if stopped_by:
-            status = RunState.CANCELLED
-        elif error is not None or counts[2]:
-            status = RunState.FAILED
-        self._warn_never_awaited(error)
-        head.leave()
-        message = error.what if isinstance(error, ScriptflowError) else "" if error is None else repr(error)
-        seconds = time() - self.started
-        self._close_store(status, counts, message)
-        if self.bus:
-            from scriptflow.core.events import RunEnded
-            from scriptflow.core.records import RunCounts
-
-            self.bus.publish(
-                RunEnded(
-                    at=time(), run=self.run, flow=self.flow, status=status, seconds=seconds, message=message,
-                    counts=RunCounts(ran=counts[0], skipped=counts[1], failed=counts[2], cancelled=counts[3]),
-                )
-            )  # fmt: skip
-            self.bus.close()
-        return RunResult(
-            run=self.run, flow=self.flow, status=status, value=value, error=error, counts=counts, seconds=seconds,
-            failures=failures,
-            exit_code=_exit_code(error, stopped_by, failed=counts[2], began=bool(works and works.began)),
-        )  # fmt: skip
-
-    def _close_store(self, status: RunState, counts: tuple[int, int, int, int], message: str) -> None:
-        from scriptflow.core.records import RunCounts
-
-        ran, skipped, failed, cancelled = counts
-        try:
-            self.store.end_run(status, RunCounts(ran=ran, skipped=skipped, failed=failed, cancelled=cancelled), message)
-        finally:
-            self.store.close()
-
-    def _warn_never_awaited(self, error: BaseException | None) -> None:
-        """Name the tasks that were made and never awaited; after an error that is no surprise."""
-        if error is not None:
-            return
-        forgotten = self.head.unsent()
-        for task in forgotten[:_NAMED]:
-            self._say(
-                "warning", "never-awaited",
-                f"task {task.name} ({task.place}) was created and never awaited or started",
-                do="await it or put it in sf.bag(...)",
-            )  # fmt: skip
-        if len(forgotten) > _NAMED:
-            more = len(forgotten) - _NAMED
-            self._say("warning", "never-awaited", f"{more} more tasks were never awaited or started")
-
-
-def _failure(error: ScriptflowError) -> Failure:
-    known = {name: getattr(error, name, None) for name in ("exit_code_of_task", "cause", "log")}
-    return Failure(getattr(error, "task", ""), known["exit_code_of_task"], known["cause"], known["log"], error.what)
-
-
-def make_executors(
-    settings: Settings, inherit_fds: tuple[int, ...], note: Callable[[str], None] | None = None
-) -> dict[str, Executor]:
-    """Make every executor of the settings; none is opened yet."""
-    from scriptflow.core.registry import executor_class
-
-    made: dict[str, Executor] = {}
-    for name, options in settings.executors.items():
-        kind = str(options.get("type", name))
-        extra = {"inherit_fds": inherit_fds, **({"note": note} if note else {})} if kind == "local" else {}
-        made[name] = executor_class(kind)(options, **extra)
-    return made
-
-
-def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
-    """Return the room that executors have."""
-    from scriptflow.core.pools import Pool, Pools
-
-    pools = []
-    for name, executor in executors.items():
-        totals = getattr(executor, "totals", None)
-        pools.append(
-            Pool(
-                name, executor.slots, executor.fits,
-                cpus=getattr(totals, "cpus", None), memory=getattr(totals, "memory_bytes", None),
-                gpu_ids=getattr(executor, "gpu_ids", None),
-            )
-        )  # fmt: skip
-    return Pools(pools)
-
-
-def _exit_code(error: BaseException | None, stopped_by: str, *, failed: int, began: bool) -> int:
-    if stopped_by:
-        return EXIT_CODES[stopped_by]
-    if isinstance(error, ScriptflowError):
-        # A mistake in the graph is wrong use while nothing was started, and a failed run after that.
-        return 1 if error.exit_code == UsageError.exit_code and began else error.exit_code
-    return 1 if error is not None or failed else 0
+    from scriptflow.core.interfaces import Listener
+    from scriptflow.engine.dispatch import Dispatcher, Planner
+    from scriptflow.flowfile.discover import Flow, FlowFile
 
 
 # --- from the command line ------------------------------------------------------------------------
@@ -357,7 +49,7 @@ def run_flow(
     result = _driven(session, lambda: flow.function(**params), at_once=at_once)
     error = result.error
     if error is not None and not isinstance(error, ScriptflowError) and not isinstance(error, KeyboardInterrupt):
-        from scriptflow.core.discover import flow_traceback
+        from scriptflow.flowfile.discover import flow_traceback
 
         print(flow_traceback(error, flow_file.path), file=sys.stderr, end="")  # noqa: T201 (his own traceback)
     return result
@@ -398,7 +90,7 @@ def _mentions_asyncio(file: str) -> bool:
 
 def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions) -> Plan:
     """Say what a run would do; nothing is started and nothing written."""
-    from scriptflow.core.dispatch import Planner
+    from scriptflow.engine.dispatch import Planner
 
     os.chdir(flow_file.folder)
     planner: list[Planner] = []
@@ -652,16 +344,4 @@ async def _until_the_loop_ends(session: Session, key: int) -> AsyncGenerator[Non
         await _rest(session, None, None)
 
 
-__all__ = [
-    "HEAD",
-    "Failure",
-    "Head",
-    "Plan",
-    "PlannedTask",
-    "RunOptions",
-    "RunResult",
-    "plan_flow",
-    "run",
-    "run_async",
-    "run_flow",
-]
+__all__ = ["Head", "Plan", "PlannedTask", "RunOptions", "RunResult", "plan_flow", "run", "run_async", "run_flow"]

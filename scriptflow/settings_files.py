@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from scriptflow.core.config import SETTINGS, Origin, Settings, recorded_inits, settings_from
-from scriptflow.core.discover import shown
+from scriptflow.core.paths import shown
 from scriptflow.errors import Place, SettingsError
 
 TYPE_CHECKING = False

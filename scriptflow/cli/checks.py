@@ -76,7 +76,7 @@ def python() -> Iterator[Finding]:
 
 def flow_file(file: str | None) -> Iterator[Finding]:
     """Whether there is a flow file, and whether it loads."""
-    from scriptflow.core.discover import find_flow_file, load
+    from scriptflow.flowfile.discover import find_flow_file, load
 
     try:
         path = find_flow_file(str(reading.here()), file)
@@ -305,7 +305,7 @@ def _one_job(executor: LocalExecutor) -> Finding:
             fault, seconds = asyncio.run(run(str(log), folder))
         except TimeoutError:
             fault, seconds = f"it did not end within {_JOB_LIMIT_S:.0f} s", 0.0
-        except (OSError, ScriptflowError) as error:
+        except (OSError, ImportError, ScriptflowError) as error:  # ImportError: half an installation
             fault, seconds = str(error), 0.0
         if not fault and "here" not in log.read_text(encoding="utf-8"):
             fault = "what it printed did not reach its log"

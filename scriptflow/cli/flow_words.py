@@ -16,8 +16,8 @@ from scriptflow.errors import ParameterError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scriptflow.core.discover import Flow, FlowFile
-    from scriptflow.core.parameters import Parameter
+    from scriptflow.flowfile.discover import Flow, FlowFile
+    from scriptflow.flowfile.parameters import Parameter
 
 _FILE_BYTES = 10 * 1024**2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from scriptflow.core.discover import find_flow_file, flow_traceback, load
+from scriptflow.flowfile.discover import find_flow_file, flow_traceback, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from scriptflow.app import RunOptions, RunResult
     from scriptflow.core.config import Settings
-    from scriptflow.core.discover import Flow, FlowFile
     from scriptflow.core.interfaces import Listener
+    from scriptflow.flowfile.discover import Flow, FlowFile
 
 WORK_IS_DUE = 3
 _STORE = ".scriptflow"

@@ -11,9 +11,9 @@ from scriptflow.cli.options import Command, file_option, folder_option, json_opt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from scriptflow.core.discover import Flow, FlowFile
-    from scriptflow.core.parameters import Parameter
     from scriptflow.core.records import RunRecord
+    from scriptflow.flowfile.discover import Flow, FlowFile
+    from scriptflow.flowfile.parameters import Parameter
     from scriptflow.terminal.look import Look
 
 _STORE = ".scriptflow"

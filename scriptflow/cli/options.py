@@ -139,8 +139,8 @@ def flow_names(incomplete: str) -> list[str]:
     """Return flows whose names begin so, by a look at the text of the flow file."""
     import re
 
-    from scriptflow.core.discover import find_flow_file
     from scriptflow.errors import NoFlowFile
+    from scriptflow.flowfile.discover import find_flow_file
 
     try:
         text = Path(find_flow_file(str(Path.cwd()))).read_text(encoding="utf-8", errors="replace")

@@ -1,1 +1,1 @@
-"""The engine: decides, queues, dispatches, checks and records; knows no screen, database or network."""
+"""What tasks, jobs, records and decisions are, and the seams between the wings."""

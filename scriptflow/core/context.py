@@ -9,17 +9,17 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from scriptflow.core.head import Head
+    from scriptflow.core.interfaces import RunningHead
     from scriptflow.core.task import Task
 
-HEAD: ContextVar[Head | None] = ContextVar("scriptflow_head", default=None)
+HEAD: ContextVar[RunningHead | None] = ContextVar("scriptflow_head", default=None)
 PLANNING: ContextVar[bool] = ContextVar("scriptflow_planning", default=False)
 GROUP: ContextVar[str] = ContextVar("scriptflow_group", default="")
 # Tasks made while no head is current (at import, before a head starts) wait in the default list.
 DECLARED: ContextVar[list[Task]] = ContextVar("scriptflow_declared", default=[])  # noqa: B039 (shared on purpose)
 
 
-def current_head() -> Head:
+def current_head() -> RunningHead:
     """Return the head in whose run the caller is, starting one where plain asyncio awaits a task."""
     head = HEAD.get()
     if head is not None:

@@ -8,13 +8,39 @@ from scriptflow.core.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+    from typing import Any
 
     from scriptflow.core.events import Event
+    from scriptflow.core.files import Files
     from scriptflow.core.job import Job, JobId, JobReport, Resources
     from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
+    from scriptflow.core.task import Task
+    from scriptflow.errors import ScriptflowError
+
+
+class Story(Protocol):
+    """What a settled task keeps of its life."""
+
+    def error(self) -> ScriptflowError:
+        """Return what an await of a task that did not end well raises."""
+        ...
+
+
+class RunningHead(Protocol):
+    """A head as a task sees it."""
+
+    files: Files
+
+    def send(self, task: Task) -> bool:
+        """Take a task in and decide it if that is possible now; True when it is settled."""
+        ...
+
+    def wait(self, task: Task) -> Generator[Any, Any, None]:
+        """Suspend the caller until the task is settled."""
+        ...
 
 
 @frozen

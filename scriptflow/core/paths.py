@@ -109,3 +109,12 @@ def _one(item: Any, what: str) -> tuple[Any, ...]:  # noqa: ANN401
         + (" or tasks" if what == "inputs" else ""),
         do=f"pass a path to {what}=",
     )
+
+
+def shown(path: str) -> str:
+    """Return ``path`` as a reader in this directory would write it."""
+    try:
+        relative = os.path.relpath(path)
+    except (ValueError, OSError):  # another drive, or this directory is gone
+        return path
+    return relative if len(relative) <= len(path) else path

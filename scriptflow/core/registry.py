@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from scriptflow.core.head import Head
+    from scriptflow.core.interfaces import RunningHead
 
 EXECUTORS = {"local": "scriptflow.executors.local:LocalExecutor"}
 OLD_NAMES = {"hpc": "pbs"}
@@ -58,7 +58,7 @@ def executor_class(kind: str) -> Any:  # noqa: ANN401
         raise PluginError(f"executor {kind!r} cannot be loaded: {error}", why=f"it is {point.value}") from error
 
 
-def implicit_head() -> Head:
+def implicit_head() -> RunningHead:
     """Return the head of a plain ``asyncio.run(main())``, starting one on the first await of a task."""
-    head: Head = load(_IMPLICIT_HEAD)()
+    head: RunningHead = load(_IMPLICIT_HEAD)()
     return head

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, Self
 
-    from scriptflow.core.life import Life
+    from scriptflow.core.interfaces import Story
 
 # What a task is when nothing else was said, in the order of the constructor; only what differs is kept.
 DEFAULTS: dict[str, Any] = {
@@ -121,7 +121,7 @@ class Task:
         self._group = GROUP.get()
         self._state: TaskState = NEW
         self._waiter: Any = None
-        self._life: Life | None = None
+        self._life: Story | None = None
         self.cmd = cmd if type(cmd) is str else self._checked(cmd)
         # The plain cases first: most tasks of a large flow have one output and one or no input.
         self._outputs: tuple[Any, ...] = (plain(outputs),) if type(outputs) is str else ()

@@ -11,14 +11,15 @@ import os
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
-from scriptflow.core import reaper as words
 from scriptflow.core.interfaces import Capabilities
 from scriptflow.core.job import JobId, Resources
 from scriptflow.core.nearest import nearest
 from scriptflow.core.units import bytes_of
 from scriptflow.errors import ExecutorError, SettingsError
+from scriptflow.executors import reaper as words
 from scriptflow.executors import reports
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from scriptflow.core.job import Job, JobReport
-    from scriptflow.core.process import Reaper
-    from scriptflow.core.reaper import Message
+    from scriptflow.executors.process import Reaper
+    from scriptflow.executors.reaper import Message
 
     Ended = Callable[[Job, JobReport], None]
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _OPTIONS = ("maxsize", "cpus", "memory", "gpus")
 _DIES_WITHIN_S = 5.0
+_RETRY_S = 0.5
 
 
 class LocalExecutor:
@@ -91,6 +93,7 @@ class LocalExecutor:
         self._running: dict[int, tuple[Job, Ended]] = {}
         self._ends: dict[int, asyncio.Future[JobReport]] = {}
         self._reaper: Reaper | None = None
+        self._short_since = 0.0
         self._door = threading.Lock()  # held while jobs are handed to a reaper, and while a dead one's are counted
 
     async def __aenter__(self) -> Self:
@@ -165,7 +168,7 @@ class LocalExecutor:
             try:
                 reaper = self._reaper or self._start_reaper()
             except OSError as error:
-                self._refuse(jobs, f"no process can be started: {error.strerror}")
+                self._no_reaper(jobs, ended, error)
                 return
             for job in jobs:
                 try:
@@ -179,13 +182,29 @@ class LocalExecutor:
         reaper = self._reaper
         if reaper is not None and numbers:
             self._send(reaper, [(words.STOP, tuple(numbers), grace_s)])
+        elif reaper is None:  # they wait for one
+            for number in numbers:
+                self._loop.call_soon_threadsafe(self._report, number, reports.stopped_early(self._host))
 
     def _start_reaper(self) -> Reaper:
-        from scriptflow.core.process import Reaper
+        from scriptflow.executors.process import Reaper
 
         self._reaper = Reaper(os.environ if self._base_env is None else self._base_env, self._inherit)
         self._loop.call_soon_threadsafe(self._loop.add_reader, self._reaper, self._hear, self._reaper)
+        self._short_since = 0.0
         return self._reaper
+
+    def _no_reaper(self, jobs: Sequence[Job], ended: Ended, error: OSError) -> None:
+        """Try again while the machine may have room soon, as the reaper does for jobs."""
+        now = time.monotonic()
+        self._short_since = self._short_since or now
+        if error.errno in words.SHORTAGES and now - self._short_since < words.RETRY_ENDS_S:
+            self._loop.call_soon_threadsafe(self._loop.call_later, _RETRY_S, self._launch_later, jobs, ended)
+        else:
+            self._refuse(jobs, f"no process can be started: {error.strerror}")
+
+    def _launch_later(self, jobs: Sequence[Job], ended: Ended) -> None:
+        self.launch([job for job in jobs if job.number in self._running], ended)
 
     def _send(self, reaper: Reaper, messages: Sequence[Message]) -> None:
         reaper.send(messages)

@@ -15,11 +15,10 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Self
 
-from scriptflow.core import kin
-from scriptflow.core import reaper as words
-from scriptflow.core.process import path_with_interpreter
-from scriptflow.executors import reports
+from scriptflow.executors import kin, reports
+from scriptflow.executors import reaper as words
 from scriptflow.executors.local import LocalExecutor
+from scriptflow.executors.process import path_with_interpreter
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

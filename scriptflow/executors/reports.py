@@ -12,14 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scriptflow.core import reaper
 from scriptflow.core.job import JobReport
 from scriptflow.core.nearest import nearest
 from scriptflow.core.states import Cause, JobState
+from scriptflow.executors import reaper
 
 if TYPE_CHECKING:
     from scriptflow.core.job import Job
-    from scriptflow.core.reaper import Message
+    from scriptflow.executors.reaper import Message
 
 NOT_FOUND, NOT_RUNNABLE = 127, 126  # the exit codes a shell gives
 _SIGKILL = 9
@@ -59,7 +59,7 @@ def refused(message: Message, job: Job, path: str, host: str) -> JobReport:
     """Report a job whose command never began; ``path`` is the PATH it had."""
     _, _, code, what, detail = message
     if what == reaper.STOPPED_EARLY:
-        return JobReport(state=_CANCELLED, cause=Cause.CANCELLED, ended=time.time(), host=host)
+        return stopped_early(host)
     exit_code, why = NOT_RUNNABLE, os.strerror(code)
     if what == reaper.CWD:
         why = f"its folder {detail} cannot be entered: {why}"
@@ -84,6 +84,11 @@ def refused(message: Message, job: Job, path: str, host: str) -> JobReport:
 def never_began(detail: str, host: str, exit_code: int = NOT_RUNNABLE) -> JobReport:
     """Report a job that could not be started."""
     return JobReport(state=_FAILED, exit_code=exit_code, cause=Cause.EXIT, ended=time.time(), host=host, detail=detail)
+
+
+def stopped_early(host: str) -> JobReport:
+    """Report a job that was stopped before it began."""
+    return JobReport(state=_CANCELLED, cause=Cause.CANCELLED, ended=time.time(), host=host)
 
 
 def lost(detail: str, host: str) -> JobReport:

@@ -188,7 +188,7 @@ class StoreLock:
             holder = owner()
             if holder is not None and network and not holder.is_here:
                 wait_until_silent(owner, holder, heartbeat_s, notice)
-                return holder  # its machine is gone and cannot give the lock back: the lease alone says that we own the store
+                return holder  # its machine is gone and cannot give the lock back: the lease alone makes us owner
             # No name, or a dead one: its reaper is still at work, or another head is just coming up.
             if (holder is not None and holder.is_alive_here) or monotonic() > deadline:
                 raise busy(holder)

@@ -30,7 +30,8 @@ def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple
         "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM jobs))",
         (
             flow, number, None if start.name is None else to_column(start.name), to_microseconds(start.started),
-            to_column(start.host), to_column(start.user), start.pid, start.git, start.python, start.version,
+            to_column(start.host), to_column(start.user), start.pid, to_column(start.git),
+            start.python, start.version,
             json_list(start.tags), params, json_list(start.argv), start.capacity,
         ),
     ).lastrowid  # fmt: skip

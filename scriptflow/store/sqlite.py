@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
 
 _FIRST_WAIT_S = 0.5
+_LONG_WAL = 256 * 1024
 
 
 def _say_nothing(_: str) -> None:
@@ -301,12 +302,11 @@ class SqliteStore:
             return
         self._closed = True
         try:
-            wrote = self._thread is not None
             if self._thread is not None:
                 self._thread.stop()
                 if self._thread.error is not None:
                     raise self._in_our_words(self._thread.error)
-            self._leave(tidy=wrote or not fast)
+            self._leave(tidy=not fast or self._thread is not None)
         except sqlite3.Error as error:
             raise database.explain(error, self._path) from error
         finally:
@@ -319,7 +319,7 @@ class SqliteStore:
     def _leave(self, *, tidy: bool) -> None:
         """Take our name off the lease: the mark of a clean end."""
         leave_lease(self._connection, self._epoch)
-        if tidy and not self._network:
+        if not self._network and (tidy or os.path.getsize(self._path + "-wal") > _LONG_WAL):  # noqa: PTH202 (as above)
             # One file to copy, and nothing to read twice next time. A reader at work may stop it: no harm.
             self._connection.execute("PRAGMA busy_timeout=100")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -329,12 +329,8 @@ class SqliteStore:
     def _writing(self) -> WriteThread:
         if self._thread is None:
             self._latest = None
-            self._thread = WriteThread(
-                now=self._now,
-                group=self._group,
-                failed=self._note,
-                idle_s=self._heartbeat_s if self._network else None,
-            )
+            idle_s = self._heartbeat_s if self._network else None
+            self._thread = WriteThread(now=self._now, group=self._group, failed=self._note, idle_s=idle_s)
             if self._counts is not None:
                 self._thread.put((CALL, self._write_progress))
         return self._thread

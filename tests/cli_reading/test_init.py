@@ -54,7 +54,7 @@ def test_each_template_loads_and_has_one_flow(cli, template):
         [
             sys.executable,
             "-c",
-            "import sys; from scriptflow.core.discover import load;"
+            "import sys; from scriptflow.flowfile.discover import load;"
             "print([(f.name, f.is_async, bool(f.doc_line)) for f in load('sflow.py').flows])",
         ],
         cwd=cli.folder,

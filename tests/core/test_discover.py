@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptflow.core.discover import Flow, find_flow_file, load
+from scriptflow.flowfile.discover import Flow, find_flow_file, load
 from scriptflow.errors import (
     FlowAmbiguous,
     FlowImport,
@@ -91,7 +91,7 @@ def test_flows_are_named_by_what_follows_the_first_flow_(flow_file):
 
 def test_marked_functions_are_flows_under_their_given_or_own_name(flow_file):
     loaded = flow_file(
-        "from scriptflow.core.flow import flow\n\n\n@flow\nasync def clean():\n    pass\n\n\n"
+        "from scriptflow.engine.flow import flow\n\n\n@flow\nasync def clean():\n    pass\n\n\n"
         "@flow(name='big paper')\nasync def flow_paper():\n    pass\n\n\n@flow\nasync def flow_demo():\n    pass\n"
     )
     assert [flow.name for flow in loaded.flows] == ["clean", "big paper", "demo"]
@@ -101,7 +101,7 @@ def test_one_function_under_two_names_is_one_flow_and_two_of_one_name_are_an_err
     assert len(flow_file("async def flow_a():\n    pass\n\n\nflow_b = flow_a\n").flows) == 1
     with pytest.raises(FlowAmbiguous, match="two flows are named `a`"):
         flow_file(
-            "from scriptflow.core.flow import flow\n\n\nasync def flow_a():\n    pass\n\n\n"
+            "from scriptflow.engine.flow import flow\n\n\nasync def flow_a():\n    pass\n\n\n"
             "@flow(name='a')\nasync def b():\n    pass\n"
         )
 
@@ -220,7 +220,7 @@ def test_loading_a_plain_flow_file_loads_nothing_heavy(tmp_path):
     (tmp_path / "sflow.py").write_text("async def flow_a():\n    pass\n")
     program = (
         "import sys, scriptflow; before = set(sys.modules)\n"
-        "from scriptflow.core.discover import load\nfrom scriptflow.settings_files import load_settings\n"
+        "from scriptflow.flowfile.discover import load\nfrom scriptflow.settings_files import load_settings\n"
         "flow_file = load('sflow.py'); flow_file.choose().bind({}); load_settings(flow_file.folder)\n"
         "print(*set(sys.modules) - before)"
     )

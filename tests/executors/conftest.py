@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from scriptflow.core import kin
+from scriptflow.executors import kin
 from scriptflow.core.job import Job
 
 LIMIT_S = 20
@@ -43,6 +43,15 @@ def wait_until(happened, limit_s=LIMIT_S):
         assert time.monotonic() - began < limit_s, "it did not happen"
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+def command_of(pid):
+    """Return the command line of a process, nothing when it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 class Kindred:

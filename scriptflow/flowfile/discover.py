@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from scriptflow.core.paths import shown
 from scriptflow.errors import (
     FlowAmbiguous,
     FlowImport,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType, TracebackType
     from typing import Any
 
-    from scriptflow.core.parameters import Parameter
+    from scriptflow.flowfile.parameters import Parameter
 
 FLOW_FILE = "sflow.py"
 MARK = "__scriptflow_flow__"
@@ -75,7 +76,7 @@ class Flow:
     def parameters(self) -> tuple[Parameter, ...]:
         """What the flow takes."""
         if self._parameters is None:
-            from scriptflow.core.parameters import parameters_of
+            from scriptflow.flowfile.parameters import parameters_of
 
             self._parameters = parameters_of(self.function)
         return self._parameters
@@ -94,7 +95,7 @@ class Flow:
         """
         if not strings and not values and _needs_nothing(self.function):
             return {}
-        from scriptflow.core.parameters import bind
+        from scriptflow.flowfile.parameters import bind
 
         return bind(self, strings, values or {})
 
@@ -199,15 +200,6 @@ def load(path: str) -> FlowFile:
         _explain(error, path)
         raise
     return FlowFile(path, _flows(module, path))
-
-
-def shown(path: str) -> str:
-    """Return ``path`` as a reader in this directory would write it."""
-    try:
-        relative = os.path.relpath(path)
-    except (ValueError, OSError):  # another drive, or this directory is gone
-        return path
-    return relative if len(relative) <= len(path) else path
 
 
 def flow_traceback(error: BaseException, path: str) -> str:

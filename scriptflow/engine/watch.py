@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from types import FrameType
 
-    from scriptflow.core.bus import Bus
+    from scriptflow.engine.bus import Bus
 
 _BEAT_S = 1.0
 _TOO_LONG_S = 2.0

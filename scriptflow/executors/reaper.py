@@ -29,7 +29,7 @@ else:
     import _signal as signal  # the module ``signal`` without its enums: 5 of 12 ms of start-up
 
 if TYPE_CHECKING or __package__:
-    from scriptflow.core.kin import MARK, adopt_orphans, attempt, kill, kill_group, mark_of, own_children
+    from scriptflow.executors.kin import MARK, adopt_orphans, attempt, kill, kill_group, mark_of, own_children
 else:  # as a program: importing scriptflow would cost more than all the rest
     from kin import MARK, adopt_orphans, attempt, kill, kill_group, mark_of, own_children
 
@@ -49,7 +49,7 @@ NEVER = float("inf")
 BEGAN_LATER_S = 0.02
 SWEEP_LATER_S = 0.05
 RETRY_FIRST_S, RETRY_MOST_S, RETRY_ENDS_S = 0.05, 2.0, 30.0
-_SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -252,7 +252,7 @@ class Reaper:
     def _refuse(self, message: Message, file: bytes, number: int | None) -> bool:
         """Find out why a start failed, since spawning gives one error number for the whole of it."""
         _, job, argv, _, cwd, log, *_ = message
-        if number in _SHORTAGES:
+        if number in SHORTAGES:
             return self._postpone(message, number)
         if file != argv[0] and self.found and not os.access(file, os.X_OK):
             self.found.clear()  # the program was moved: look again

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from scriptflow.core.flow import resumed
+from scriptflow.engine.flow import resumed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any
 
-    from scriptflow.core.head import Head
+    from scriptflow.engine.head import Head
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 _WORDS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}

@@ -20,7 +20,7 @@ from scriptflow.core.nearest import nearest
 from scriptflow.errors import ParameterError
 
 if TYPE_CHECKING:
-    from scriptflow.core.discover import Flow
+    from scriptflow.flowfile.discover import Flow
 
 MISSING: Any = inspect.Parameter.empty
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

@@ -1,6 +1,6 @@
 """Talk to the reaper, the one small process through which all local commands are started.
 
-The head's end of ``core.reaper``: starts that program, packs requests, unpacks what became of them. Knows nothing
+The head's end of ``executors.reaper``: starts that program, packs requests, unpacks what became of them. Knows nothing
 of event loops, tasks or reports.
 """
 
@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scriptflow.core import kin
-from scriptflow.core.reaper import BASE, BEGAN, BROKE, ENDED, REFUSED
+from scriptflow.executors import kin
+from scriptflow.executors.reaper import BASE, BEGAN, BROKE, ENDED, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scriptflow.core.reaper import Message
+    from scriptflow.executors.reaper import Message
 
 _TOKEN = b"SCRIPTFLOW_HEAD"  # in the environment of all that one reaper starts, so that a dead one's can be found
 _CLOSES_WITHIN_S = 5.0

@@ -13,8 +13,8 @@ from scriptflow.core.command import manifest_of, paths_in
 from scriptflow.core.context import DECLARED, GROUP, HEAD
 from scriptflow.core.files import Files
 from scriptflow.core.paths import Directory, Glob
-from scriptflow.core.selection import Selection
 from scriptflow.core.states import GOOD, MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
+from scriptflow.engine.selection import Selection
 from scriptflow.errors import Cycle, DuplicateOutput, DuplicateTask, InternalError, ScriptflowError
 
 TYPE_CHECKING = False
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import Any
 
-    from scriptflow.core.bus import Bus
     from scriptflow.core.config import Settings
-    from scriptflow.core.dispatch import Dispatcher
     from scriptflow.core.interfaces import Store
     from scriptflow.core.records import Latest
     from scriptflow.core.states import TaskState
     from scriptflow.core.task import Task
+    from scriptflow.engine.bus import Bus
+    from scriptflow.engine.dispatch import Dispatcher
 
 
 class Head:
@@ -178,9 +178,10 @@ class Head:
     def call_off(self, task: Task, why: str) -> None:
         """Settle a task that has not been started as cancelled."""
         if task._state in (NEW, WAITING, QUEUED):
-            from scriptflow.core.life import Life
+            from scriptflow.engine.life import Life
 
-            (task._life or Life(self, task)).cancel(why)
+            life = task._life
+            (life if isinstance(life, Life) else Life(self, task)).cancel(why)
 
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never awaited, started or needed."""
@@ -379,7 +380,7 @@ class Head:
                     self._order(top)
 
     def _cycle(self, stack: list[Task], back: Task) -> Cycle:
-        from scriptflow.core.life import Life
+        from scriptflow.engine.life import Life
 
         loop = stack[stack.index(back) :]
         steps = " <- ".join(
@@ -456,7 +457,7 @@ class Head:
             return
         if self._is_fresh(task):
             return
-        from scriptflow.core.life import Life
+        from scriptflow.engine.life import Life
 
         Life(self, task).judge([up for up in self._upstream(task) if up._state is not SKIPPED])
 

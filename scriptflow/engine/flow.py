@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from scriptflow.core.context import GROUP, current_head
-from scriptflow.core.head import add_waiter
 from scriptflow.core.states import GOOD, NEW, SETTLED
 from scriptflow.core.task import Task
+from scriptflow.engine.head import add_waiter
 from scriptflow.errors import ScriptflowError, TaskError, TasksFailed, UpstreamFailed
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from scriptflow.core.head import Head
+    from scriptflow.engine.head import Head
 
 # So many tasks are looked at before others get their turn.
 _SLICE = 1024
@@ -69,7 +69,7 @@ class _Bag:
     def __init__(
         self, items: Iterable[Any], limit: int | None, fail_fast: bool, return_exceptions: bool, name: str | None
     ) -> None:
-        self.head: Head = current_head()
+        self.head: Head = current_head()  # type: ignore[assignment]  # a bag asks more of it than a task does
         if name and isinstance(items, Sequence):
             for item in items:
                 self._name_group(item, name)

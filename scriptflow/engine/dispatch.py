@@ -8,11 +8,11 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from scriptflow.core.hashing import SMALL_BYTES, Hasher
 from scriptflow.core.job import JobReport
 from scriptflow.core.records import RunCounts
 from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
-from scriptflow.core.watch import LoopWatch
+from scriptflow.engine.hashing import SMALL_BYTES, Hasher
+from scriptflow.engine.watch import LoopWatch
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from scriptflow.core.freshness import Reason
-    from scriptflow.core.head import Head
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job
-    from scriptflow.core.life import Life
-    from scriptflow.core.pools import Pool, Pools
     from scriptflow.core.records import Seen
+    from scriptflow.engine.head import Head
+    from scriptflow.engine.life import Life
+    from scriptflow.engine.pools import Pool, Pools
 
 _TELL_EVERY_S = 0.5
 _TICK_S = 0.25
@@ -101,20 +101,23 @@ class Dispatcher:
             candidates = self.pools.candidates(life.asked, wanted)
         except KeyError:
             known = ", ".join(self.pools.pools)
-            life.fail(ResourcesImpossible(
-                f"{life.name} asks for executor {wanted}, which is not set up",
-                why=f"set up are: {known}", do=f"executors.{wanted} in the settings", place=life.task.place))  # fmt: skip
+            self._impossible(
+                life, f"executor {wanted}, which is not set up", f"executors.{wanted} in the settings", known
+            )
             return
         if not candidates:
             asked = life.asked
-            life.fail(ResourcesImpossible(
-                f"{life.name} asks for more than any executor has: {asked.cpus} cpus"
-                + (f", {asked.memory_bytes / 1e9:g} GB" if asked.memory_bytes else "")
-                + (f", {asked.gpus} gpus" if asked.gpus else ""),
-                do="ask for less, or set up a larger executor", place=life.task.place))  # fmt: skip
+            sizes = f"{asked.cpus} cpus" + (f", {asked.memory_bytes / 1e9:g} GB" if asked.memory_bytes else "")
+            sizes += f", {asked.gpus} gpus" if asked.gpus else ""
+            self._impossible(life, f"more than any executor has: {sizes}", "ask for less, or set up a larger executor")
             return
         life.announce()
         self._wait_for_room(life)
+
+    @staticmethod
+    def _impossible(life: Life, asked: str, do: str, known: str = "") -> None:
+        why = f"set up are: {known}" if known else ()
+        life.fail(ResourcesImpossible(f"{life.name} asks for {asked}", why=why, do=do, place=life.task.place))
 
     def queue_later(self, life: Life, delay_s: float) -> None:
         """Let a life wait for its next try first."""
@@ -219,10 +222,13 @@ class Dispatcher:
         for name, jobs in ready.items():
             executor = self._executors[name]
             launch = getattr(executor, "launch", None)
-            if launch is not None:
-                launch(jobs, self.ended)
-            else:
+            if launch is None:
                 loop.call_soon_threadsafe(self._drive_all, executor, jobs)
+                continue
+            try:
+                launch(jobs, self.ended)
+            except Exception as bug:  # noqa: BLE001 (nobody waits on this thread: it must be told on the loop's)
+                loop.call_soon_threadsafe(self._not_launched, jobs, bug)
         loop.call_soon_threadsafe(self._tell_started, lives)
 
     def _tell_started(self, lives: Sequence[Life]) -> None:
@@ -231,6 +237,12 @@ class Dispatcher:
             if life.task._state is SUBMITTED:
                 self.head.move(life.task, RUNNING)
                 life.tell_started()
+
+    def _not_launched(self, jobs: Sequence[Job], bug: BaseException) -> None:
+        """An executor broke its promise to report instead of raising."""
+        self._own_bug(bug)
+        for job in jobs:
+            self.ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)))
 
     def _not_recorded(self, lives: Sequence[Life], error: BaseException) -> None:
         """The store could not take the starts: nothing was started, and nothing more will be."""
@@ -271,9 +283,13 @@ class Dispatcher:
     def _disown(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.head.failure = InternalError(f"{type(error).__name__}: {error}")
-            self.head.failure.__cause__ = error
-            self.stop("a bug of scriptflow", 0.0)
+            self._own_bug(error)
+
+    def _own_bug(self, error: BaseException) -> None:
+        """Stop the run: what follows would not be sound."""
+        self.head.failure = InternalError(f"{type(error).__name__}: {error}")
+        self.head.failure.__cause__ = error
+        self.stop("a bug of scriptflow", 0.0)
 
     # --- ends -----------------------------------------------------------------------------------
 

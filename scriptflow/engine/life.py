@@ -8,7 +8,6 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from scriptflow.core import outputs as files_out
 from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in, paths_out
 from scriptflow.core.events import JobRetried, JobStarted, Message, TaskEnded, TaskQueued
 from scriptflow.core.fingerprint import digest
@@ -30,6 +29,7 @@ from scriptflow.core.states import (
     JobState,
 )  # fmt: skip
 from scriptflow.core.units import bytes_of, seconds_of
+from scriptflow.engine import outputs as files_out
 from scriptflow.errors import (
     CommandNotFound,
     InputMissing,
@@ -43,9 +43,9 @@ from scriptflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scriptflow.core.head import Head
-    from scriptflow.core.pools import Pool
     from scriptflow.core.task import Task
+    from scriptflow.engine.head import Head
+    from scriptflow.engine.pools import Pool
 
 _TAIL_LINES = 20
 
@@ -381,7 +381,7 @@ class Life:
 
     def _story(self, report: JobReport) -> TaskFailed:
         """Return the error for a job that failed, with what is known of the cause."""
-        from scriptflow.core.story import story_of
+        from scriptflow.engine.story import story_of
 
         kind, what, why, do = story_of(self.name, report, self.task, self.outputs, self.head.files.absolute)
         kinds = {"output-missing": OutputMissing, "command-not-found": CommandNotFound}

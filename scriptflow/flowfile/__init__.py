@@ -1,0 +1,1 @@
+"""Flow files: found, loaded, their flows chosen and given their parameters."""

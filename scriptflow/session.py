@@ -1,0 +1,220 @@
+"""One run, opened and closed: its store, its row, its head and executors put together from settings.
+
+The one place that knows store, executors and listeners at once; nothing here decides or shows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import time
+
+from scriptflow.core.states import RunState
+from scriptflow.engine.bus import Bus
+from scriptflow.engine.drive import EXIT_CODES
+from scriptflow.engine.head import Head
+from scriptflow.engine.selection import Selection
+from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.outcome import Failure, RunResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Task
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from scriptflow.core.config import Settings
+    from scriptflow.core.interfaces import Executor, Listener
+    from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.life import Life
+    from scriptflow.engine.pools import Pools
+    from scriptflow.outcome import RunOptions
+    from scriptflow.store.sqlite import SqliteStore
+
+STORE = ".scriptflow"
+VERSION = "1.0.0.dev0"
+_NAMED = 5
+
+
+class Session:
+    """A store, its row for this run, and the head that works with them."""
+
+    def __init__(
+        self, folder: str, flow: str, params: Mapping[str, object], settings: Settings, options: RunOptions,
+        listeners: Sequence[Listener],
+    ) -> None:  # fmt: skip
+        from scriptflow.core.here import git_commit, host, user
+        from scriptflow.core.records import RunStart
+        from scriptflow.store.sqlite import SqliteStore
+
+        self.folder = folder
+        self.flow = flow
+        self.settings = settings
+        self.options = options
+        self.started = time()
+        self.bus = Bus(listeners)
+        self.store: SqliteStore = SqliteStore.open(f"{folder}/{STORE}", relative=True, notice=self._note)
+        try:
+            self.run_id, self.run = self.store.begin_run(
+                RunStart(
+                    flow=flow, name=options.name, tags=options.tags, params=params, argv=options.argv,
+                    started=self.started, host=host(), user=user(), pid=os.getpid(), git=git_commit(folder),
+                    python=sys.version.split()[0], version=VERSION,
+                )
+            )  # fmt: skip
+            self.head = Head(
+                folder=folder, store=self.store, latest=self.store.latest(), settings=settings, bus=self.bus,
+                dispatcher=self._dispatcher, selection=Selection(options.force, options.only, options.until),
+            )  # fmt: skip
+        except BaseException:
+            self.store.close()
+            raise
+        self.store.on_failure = self.store.on_lost = self._store_failed
+        self.keeper: AsyncGenerator[None, None] | None = None
+        self.starting: Task[None] | None = None
+        self._executors: dict[str, Executor] = {}
+        self._tell_start()
+
+    def _tell_start(self) -> None:
+        if self.bus:
+            from scriptflow.core.events import RunStarted
+
+            capacity = 0
+            resumed = getattr(self.store, "resumed", "")
+            self.bus.publish(
+                RunStarted(at=self.started, run=self.run, flow=self.flow, store=f"{self.folder}/{STORE}",
+                           capacity=capacity, resumed=resumed)
+            )  # fmt: skip
+
+    def _note(self, text: str) -> None:
+        self._say("note", "store", text)
+
+    def _say(self, level: str, slug: str, text: str, *, notes: tuple[str, ...] = (), do: str = "") -> None:
+        if self.bus:
+            from scriptflow.core.events import Message
+
+            self.bus.publish(Message(at=time(), level=level, slug=slug, text=text, notes=notes, help=do))
+
+    def _store_failed(self, error: ScriptflowError) -> None:
+        """Hear, on the write thread, that the store takes nothing more: start nothing, finish what runs."""
+        loop = self.head.loop
+        self.head.failure = self.head.failure or error
+        if loop is not None and self.head.works:
+            loop.call_soon_threadsafe(self.head.dispatcher.stop, error.what, None)
+
+    def _dispatcher(self, head: Head) -> Dispatcher:
+        from scriptflow.engine.dispatch import Dispatcher
+
+        logs = f"{self.folder}/{STORE}/logs"
+        os.makedirs(logs, mode=0o700, exist_ok=True)
+        os.makedirs(f"{logs}/{self.run}", mode=0o700, exist_ok=True)
+        return Dispatcher(
+            head, self._make_pools(), self._executors.__getitem__, run=self.run, run_id=self.run_id,
+            executor=self.options.executor, fail_fast=self.settings.fail_fast,
+        )  # fmt: skip
+
+    def _make_pools(self) -> Pools[Life]:
+        self._executors = make_executors(self.settings, (self.store.lock_fd,), self._note)
+        return pools_of(self._executors)
+
+    def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
+        """Record the end of the run, tell it, close the store."""
+        head = self.head
+        works = head.dispatcher if head.works else None
+        failures = [_failure(failed) for failed in works.failures] if works else []
+        error = error or head.failure
+        counts = (works.ran, head.skipped, works.failed, works.cancelled) if works else (0, head.skipped, 0, 0)
+        status = RunState.SUCCEEDED
+        if stopped_by:
+            status = RunState.CANCELLED
+        elif error is not None or counts[2]:
+            status = RunState.FAILED
+        self._warn_never_awaited(error)
+        head.leave()
+        message = error.what if isinstance(error, ScriptflowError) else "" if error is None else repr(error)
+        seconds = time() - self.started
+        self._close_store(status, counts, message)
+        if self.bus:
+            from scriptflow.core.events import RunEnded
+            from scriptflow.core.records import RunCounts
+
+            self.bus.publish(
+                RunEnded(
+                    at=time(), run=self.run, flow=self.flow, status=status, seconds=seconds, message=message,
+                    counts=RunCounts(ran=counts[0], skipped=counts[1], failed=counts[2], cancelled=counts[3]),
+                )
+            )  # fmt: skip
+            self.bus.close()
+        return RunResult(
+            run=self.run, flow=self.flow, status=status, value=value, error=error, counts=counts, seconds=seconds,
+            failures=failures,
+            exit_code=_exit_code(error, stopped_by, failed=counts[2], began=bool(works and works.began)),
+        )  # fmt: skip
+
+    def _close_store(self, status: RunState, counts: tuple[int, int, int, int], message: str) -> None:
+        from scriptflow.core.records import RunCounts
+
+        ran, skipped, failed, cancelled = counts
+        try:
+            self.store.end_run(status, RunCounts(ran=ran, skipped=skipped, failed=failed, cancelled=cancelled), message)
+        finally:
+            self.store.close()
+
+    def _warn_never_awaited(self, error: BaseException | None) -> None:
+        """Name the tasks that were made and never awaited; after an error that is no surprise."""
+        if error is not None:
+            return
+        forgotten = self.head.unsent()
+        for task in forgotten[:_NAMED]:
+            self._say(
+                "warning", "never-awaited",
+                f"task {task.name} ({task.place}) was created and never awaited or started",
+                do="await it or put it in sf.bag(...)",
+            )  # fmt: skip
+        if len(forgotten) > _NAMED:
+            more = len(forgotten) - _NAMED
+            self._say("warning", "never-awaited", f"{more} more tasks were never awaited or started")
+
+
+def _failure(error: ScriptflowError) -> Failure:
+    known = {name: getattr(error, name, None) for name in ("exit_code_of_task", "cause", "log")}
+    return Failure(getattr(error, "task", ""), known["exit_code_of_task"], known["cause"], known["log"], error.what)
+
+
+def make_executors(
+    settings: Settings, inherit_fds: tuple[int, ...], note: Callable[[str], None] | None = None
+) -> dict[str, Executor]:
+    """Make every executor of the settings; none is opened yet."""
+    from scriptflow.core.registry import executor_class
+
+    made: dict[str, Executor] = {}
+    for name, options in settings.executors.items():
+        kind = str(options.get("type", name))
+        extra = {"inherit_fds": inherit_fds, **({"note": note} if note else {})} if kind == "local" else {}
+        made[name] = executor_class(kind)(options, **extra)
+    return made
+
+
+def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
+    """Return the room that executors have."""
+    from scriptflow.engine.pools import Pool, Pools
+
+    pools = []
+    for name, executor in executors.items():
+        totals = getattr(executor, "totals", None)
+        pools.append(
+            Pool(
+                name, executor.slots, executor.fits,
+                cpus=getattr(totals, "cpus", None), memory=getattr(totals, "memory_bytes", None),
+                gpu_ids=getattr(executor, "gpu_ids", None),
+            )
+        )  # fmt: skip
+    return Pools(pools)
+
+
+def _exit_code(error: BaseException | None, stopped_by: str, *, failed: int, began: bool) -> int:
+    if stopped_by:
+        return EXIT_CODES[stopped_by]
+    if isinstance(error, ScriptflowError):
+        # A mistake in the graph is wrong use while nothing was started, and a failed run after that.
+        return 1 if error.exit_code == UsageError.exit_code and began else error.exit_code
+    return 1 if error is not None or failed else 0
