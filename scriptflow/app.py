@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from scriptflow.core.config import Settings
     from scriptflow.core.interfaces import Listener
-    from scriptflow.engine.dispatch import Dispatcher, Planner
+    from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.plan import Planner
     from scriptflow.flowfile.discover import Flow, FlowFile
 
 
@@ -90,7 +91,7 @@ def _mentions_asyncio(file: str) -> bool:
 
 def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions) -> Plan:
     """Say what a run would do; nothing is started and nothing written."""
-    from scriptflow.engine.dispatch import Planner
+    from scriptflow.engine.plan import Planner
 
     os.chdir(flow_file.folder)
     planner: list[Planner] = []

@@ -12,17 +12,19 @@ from scriptflow.core.job import JobReport
 from scriptflow.core.records import RunCounts
 from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
 from scriptflow.engine.hashing import SMALL_BYTES, Hasher
+from scriptflow.engine.opened import Opened
 from scriptflow.engine.watch import LoopWatch
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from scriptflow.core.freshness import Reason
     from scriptflow.core.interfaces import Executor
-    from scriptflow.core.job import Job
+    from scriptflow.core.job import Job, JobId
     from scriptflow.core.records import Seen
+    from scriptflow.core.states import TaskState
     from scriptflow.engine.head import Head
     from scriptflow.engine.life import Life
     from scriptflow.engine.pools import Pool, Pools
@@ -66,11 +68,9 @@ class Dispatcher:
         self.failures: list[ScriptflowError] = []
         self.running: dict[int, Life] = {}
         self._open_executor = open_executor
-        self._executors: dict[str, Executor] = {}
-        self._opening: set[str] = set()
+        self._in_use: Opened | None = None
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pump_planned = False
         self._told_at = 0.0
         self._idle_waiters: list[asyncio.Future[None]] = []
@@ -78,6 +78,19 @@ class Dispatcher:
         self._hasher: Hasher | None = None
         self._watch: LoopWatch | None = None
         self._next_tick: asyncio.TimerHandle | None = None
+
+    @property
+    def opened(self) -> Opened:
+        """The executors in use."""
+        if self._in_use is None:
+            self._in_use = Opened(
+                self._event_loop(), self._open_executor, ended=self.ended, submitted=self._submitted, bug=self._own_bug
+            )
+        return self._in_use
+
+    def _submitted(self, job: Job, job_id: JobId) -> None:
+        if self.head.store is not None:
+            self.head.store.submitted(job.number, job_id)
 
     # --- what a plan answers otherwise ----------------------------------------------------------
 
@@ -111,7 +124,7 @@ class Dispatcher:
             sizes += f", {asked.gpus} gpus" if asked.gpus else ""
             self._impossible(life, f"more than any executor has: {sizes}", "ask for less, or set up a larger executor")
             return
-        life.announce()
+        self.head.tell.queued(life)
         self._wait_for_room(life)
 
     @staticmethod
@@ -154,9 +167,10 @@ class Dispatcher:
                 pool.give_back(life.asked, gpus)
                 self.plan_pump()
                 continue
-            if pool.name not in self._executors:
+            if pool.name not in self.opened:
                 life.pool, life.gpus = pool, gpus
-                self._open(life, pool)
+                self._not_open.append((life, pool))
+                self.opened.open(pool.name, self._opened)
                 continue
             number = head.store.next_job()
             try:
@@ -173,33 +187,17 @@ class Dispatcher:
             head.store.started(starts, lambda error: self._launch(lives, error))
         self._tell_counts()
 
-    def _open(self, life: Life, pool: Pool) -> None:
-        """Make a pool's executor ready; its lives wait meanwhile, with their room kept."""
-        self._not_open.append((life, pool))
-        if pool.name not in self._opening:
-            self._opening.add(pool.name)
-            self._own(self._open_and_go_on(pool.name))
-
-    async def _open_and_go_on(self, name: str) -> None:
-        try:
-            executor = self._open_executor(name)
-            await executor.__aenter__()
-        except ScriptflowError as error:
-            opened: ScriptflowError | None = error
-        else:
-            opened = None
-            self._executors[name] = executor
-        waiting = [entry for entry in self._not_open if entry[1].name == name]
+    def _opened(self, name: str, error: ScriptflowError | None) -> None:
+        """Let the lives that waited for an executor go on, or fail with it."""
+        waiting = [life for life, pool in self._not_open if pool.name == name]
         self._not_open = [entry for entry in self._not_open if entry[1].name != name]
-        for life, pool in waiting:
-            pool.give_back(life.asked, life.gpus)
-            life.pool = None
-            if opened is not None:
-                life.fail(opened)
+        for life in waiting:
+            self._give_back(life)
+            if error is not None:
+                life.fail(error)
             else:
                 self._wait_for_room(life)
-        self._opening.discard(name)
-        self.plan_pump()
+        self._wake_if_idle()
 
     def _launch(self, lives: Sequence[Life], error: BaseException | None) -> None:
         """Start the jobs whose start is recorded. Runs on the store's write thread, to save a hop."""
@@ -220,15 +218,7 @@ class Dispatcher:
             else:
                 ready.setdefault(life.pool.name, []).append(life.job)
         for name, jobs in ready.items():
-            executor = self._executors[name]
-            launch = getattr(executor, "launch", None)
-            if launch is None:
-                loop.call_soon_threadsafe(self._drive_all, executor, jobs)
-                continue
-            try:
-                launch(jobs, self.ended)
-            except Exception as bug:  # noqa: BLE001 (nobody waits on this thread: it must be told on the loop's)
-                loop.call_soon_threadsafe(self._not_launched, jobs, bug)
+            self.opened.start(name, jobs)
         loop.call_soon_threadsafe(self._tell_started, lives)
 
     def _tell_started(self, lives: Sequence[Life]) -> None:
@@ -236,13 +226,7 @@ class Dispatcher:
         for life in lives:
             if life.task._state is SUBMITTED:
                 self.head.move(life.task, RUNNING)
-                life.tell_started()
-
-    def _not_launched(self, jobs: Sequence[Job], bug: BaseException) -> None:
-        """An executor broke its promise to report instead of raising."""
-        self._own_bug(bug)
-        for job in jobs:
-            self.ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)))
+                self.head.tell.started(life)
 
     def _not_recorded(self, lives: Sequence[Life], error: BaseException) -> None:
         """The store could not take the starts: nothing was started, and nothing more will be."""
@@ -259,32 +243,6 @@ class Dispatcher:
             life.cancel(failure.what)
         self.stop(failure.what, None)
 
-    # --- jobs of executors that are coroutines --------------------------------------------------
-
-    def _drive_all(self, executor: Executor, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._own(self._drive(executor, job))
-
-    async def _drive(self, executor: Executor, job: Job) -> None:
-        try:
-            job_id = await executor.submit(job)
-            if self.head.store is not None:
-                self.head.store.submitted(job.number, job_id)
-            report = await executor.wait(job_id)
-        except ScriptflowError as error:
-            report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
-        self.ended(job, report)
-
-    def _own(self, coroutine: Coroutine[object, object, None]) -> None:
-        task = self._event_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._disown)
-
-    def _disown(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._own_bug(error)
-
     def _own_bug(self, error: BaseException) -> None:
         """Stop the run: what follows would not be sound."""
         self.head.failure = InternalError(f"{type(error).__name__}: {error}")
@@ -300,7 +258,7 @@ class Dispatcher:
             return
         if life.task._state is SUBMITTED:
             self.head.move(life.task, RUNNING)
-            life.tell_started()
+            self.head.tell.started(life)
         pool, gpus = life.pool, life.gpus
         life.ended(report)
         if pool is not None and life.pool is pool:
@@ -318,7 +276,7 @@ class Dispatcher:
             if self.pools.waiting:
                 self.plan_pump()
 
-    def count(self, life: Life, state: object) -> None:
+    def count(self, life: Life, state: TaskState) -> None:
         """Count a settled task."""
         if state is SUCCEEDED:
             self.ran += 1
@@ -401,22 +359,16 @@ class Dispatcher:
         for number, life in self.running.items():
             if life.pool is not None:
                 by_executor.setdefault(life.pool.name, []).append(number)
-        for name, numbers in by_executor.items():
-            executor = self._executors.get(name)
-            stop = getattr(executor, "stop", None)
-            if stop is not None:
-                stop(numbers, grace_s)
+        if by_executor:
+            self.opened.stop(by_executor, grace_s)
 
     async def close(self) -> None:
         """End what still runs and close the executors."""
         if not self.idle:
             self.stop("the run is over", self.head.settings.grace)
             await self.drained()
-        for executor in self._executors.values():
-            await executor.__aexit__(None, None, None)
-        self._executors.clear()
-        for task in list(self._tasks):
-            task.cancel()
+        if self._in_use is not None:
+            await self._in_use.close()
         if self._hasher is not None:
             self._hasher.close(finish=not self.stopping)
         if self._watch is not None:
@@ -427,41 +379,12 @@ class Dispatcher:
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = self.head.event_loop()
-            self._watch = LoopWatch(self._loop, self.head.bus, self.head.folder)
+            self._watch = LoopWatch(self._loop, self.head.tell, self.head.folder)
             self._tick()
         return self._loop
 
     def _tick(self) -> None:
         """Let the screens show that time passes."""
-        if self.head.bus and self._loop is not None:
-            self.head.bus.tick()
+        if self._loop is not None:
+            self.head.tell.bus.tick()
             self._next_tick = self._loop.call_later(_TICK_S, self._tick)
-
-
-class Planner(Dispatcher):
-    """Answers from the store alone: what would run counts as done, and nothing is started or written."""
-
-    def __init__(self, head: Head, pools: Pools[Life], open_executor: Callable[[str], Executor]) -> None:
-        super().__init__(head, pools, open_executor, run="", run_id=0)
-        self.would_run: list[Life] = []
-        self._made: dict[str, str] = {}
-
-    def will_exist(self, path: str) -> bool:
-        """Whether a task that would run makes the file."""
-        return path in self._made
-
-    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
-        """Return a reason for each input that a task that would run makes."""
-        from scriptflow.core.freshness import Reason
-
-        makers = {self._made[path]: path for path in (seen.path for seen in life.inputs) if path in self._made}
-        return tuple([Reason("upstream", f"{maker} would make {path}") for maker, path in makers.items()])
-
-    def queue(self, life: Life) -> None:
-        """Take the task as done."""
-        self.would_run.append(life)
-        for path in life.outputs:
-            self._made[path] = life.name
-        self.head.move(life.task, SUBMITTED)
-        self.ran += 1
-        self.head.settle(life.task, SUCCEEDED)

@@ -190,12 +190,8 @@ class Driver:
         self._stopping = True
         word = _WORDS.get(name, name)
         if self.head.works:
-            from time import time
-
-            from scriptflow.core.events import RunStopping
-
             running = self.head.dispatcher.stop(f"stopped by {word}", self.head.settings.grace)
-            self.head.bus.publish(RunStopping(at=time(), signal=word, running=running))
+            self.head.tell.stopping(word, running)
         assert self.head.loop is not None  # noqa: S101 (it runs)
         self._stopper = self.head.loop.create_task(self._cancel_when_drained(), name="stop")
 

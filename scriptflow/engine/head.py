@@ -7,20 +7,21 @@ Knows no database, screen or executor by name; all of those are given.
 from __future__ import annotations
 
 from collections import deque
-from fnmatch import fnmatchcase
 
 from scriptflow.core.command import manifest_of, paths_in
 from scriptflow.core.context import DECLARED, GROUP, HEAD
 from scriptflow.core.files import Files
-from scriptflow.core.paths import Directory, Glob
+from scriptflow.core.paths import Glob
 from scriptflow.core.states import GOOD, MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
+from scriptflow.engine.declared import Declared
 from scriptflow.engine.selection import Selection
-from scriptflow.errors import Cycle, DuplicateOutput, DuplicateTask, InternalError, ScriptflowError
+from scriptflow.engine.telling import Teller
+from scriptflow.errors import Cycle, InternalError, ScriptflowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from typing import Any
 
     from scriptflow.core.config import Settings
@@ -60,39 +61,32 @@ class Head:
         self.store = store
         self.latest = latest
         self.settings = settings
-        self.bus = bus
+        self.tell = Teller(bus)
         self.selection = selection or Selection()
         self.files = Files(folder)
-        self.producers: dict[Any, Task] = {}
+        self.declared = Declared()
         self.skipped = 0
         self.loop: AbstractEventLoop | None = None
         self.make_loop: Callable[[], AbstractEventLoop] | None = None
         self.failure: ScriptflowError | None = None
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
-        self._declared: list[Task] = []
-        self._named: dict[str, Task] = {}
-        self._loose: dict[str, Task] = {}
-        self._folders: dict[str, Task] = {}
-        self._has_globs = False
+        self._waiting_room: list[Task] = []
         self._ripe: deque[Task] = deque()
         self._ripening = False
-        self._skips: list[Task] | None = [] if bus else None
-        self._told = 0
-        self._groups: dict[str, int] = {}
         self._tokens: tuple[tuple[Any, Any], ...] = ()
 
     # --- being the current head -----------------------------------------------------------------
 
     def enter(self) -> None:
         """Become the current head of this context; tasks made before are taken in."""
-        self._declared = list(DECLARED.get())
+        self._waiting_room = list(DECLARED.get())
         DECLARED.get().clear()
-        self._tokens = ((HEAD, HEAD.set(self)), (DECLARED, DECLARED.set(self._declared)), (GROUP, GROUP.set("")))
+        self._tokens = ((HEAD, HEAD.set(self)), (DECLARED, DECLARED.set(self._waiting_room)), (GROUP, GROUP.set("")))
 
     def take_over(self) -> None:
         """Take in the tasks of plain asyncio code, where no context is ours alone."""
-        self._declared = DECLARED.get()
+        self._waiting_room = DECLARED.get()
 
     def leave(self) -> None:
         """Stop being the current head of this context."""
@@ -130,7 +124,7 @@ class Head:
             self._take_in()
             if task._state is NEW and not self._is_fresh(task):
                 self._visit(task)
-            self.tell_skipped()
+            self.tell.flush()
         self.selection.raise_if_enough()
         return task._state in SETTLED
 
@@ -143,7 +137,7 @@ class Head:
                 self._visit(task)
             if task._state not in SETTLED:
                 left.append(task)
-        self.tell_skipped()
+        self.tell.flush()
         self.selection.raise_if_enough()
         return left
 
@@ -161,19 +155,11 @@ class Head:
 
     def forget(self, task: Task) -> None:
         """Let go of a settled task that came out of a stream, so that memory stays flat."""
-        for path in task._outputs:
-            if self.producers.get(path) is task:
-                del self.producers[path]
+        self.declared.forget(task)
+        for path in (*task._outputs, *task._inputs):
             if isinstance(path, str):
                 self.files.marks.pop(path, None)
                 self.latest.pop(path, None)
-        for path in task._inputs:
-            if type(path) is str:
-                self.files.marks.pop(path, None)
-        if task._name is not None:
-            self._named.pop(task._name, None)
-        if not task._outputs:
-            self._loose.pop(manifest_of(task), None)
 
     def call_off(self, task: Task, why: str) -> None:
         """Settle a task that has not been started as cancelled."""
@@ -186,8 +172,7 @@ class Head:
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never awaited, started or needed."""
         self._take_in()
-        made = {id(task): task for task in (*self.producers.values(), *self._loose.values(), *self._named.values())}
-        return [task for task in made.values() if task._state is NEW and "template" not in task._options]
+        return self.declared.unsent()
 
     # --- the only door --------------------------------------------------------------------------
 
@@ -202,8 +187,7 @@ class Head:
         self._move(task, state)
         if state is SKIPPED:
             self.skipped += 1
-            if self._skips is not None:
-                self._skips.append(task)
+            self.tell.skipped(task)
         if self.selection.until and state in GOOD:
             self.selection.settled(task)
         waiter, task._waiter = task._waiter, None
@@ -227,7 +211,7 @@ class Head:
         last = self.latest.get(outputs[0])
         if last is None or not last.ok or not last.signature:
             return False
-        producers = self.producers
+        producers = self.declared.producers
         if producers.get(outputs[0]) is not task:
             return False
         files = self.files
@@ -256,12 +240,12 @@ class Head:
         inputs = paths_in(task, self.folder)
         found = []
         for path in inputs:
-            maker = self._maker(path)
+            maker = self.declared.maker(path)
             mark = self.files.marks.get(path) or self.files.mark(path)
             if not mark or (maker is not None and maker._state is not SKIPPED):
                 return False
             found.append(mark)
-        if self._has_globs and any(up._state is not SKIPPED for up in self._upstream(task)):
+        if self.declared.has_globs and any(up._state is not SKIPPED for up in self.declared.upstream(task)):
             return False
         return self._matches(task, last, inputs, found)
 
@@ -280,88 +264,18 @@ class Head:
     # --- the order of tasks ---------------------------------------------------------------------
 
     def _take_in(self) -> None:
-        """Note which task makes which file, for all tasks declared since the last look."""
-        if not self._declared:
-            return
-        declared, self._declared[:] = self._declared[:], []
-        if self.bus:
-            self._tell_declared(declared)
-        producers = self.producers
-        for task in declared:
-            for path in task._outputs:
-                other = producers.get(path)
-                if other is None:
-                    producers[path] = task
-                elif other is not task:
-                    self._claim(path, other, task)
-                if isinstance(path, Directory):
-                    self._folders[path] = task
-            if not task._outputs:
-                self._loose.setdefault(manifest_of(task), task)
-            if task._name is not None and task._state is NEW:
-                other = self._named.setdefault(task._name, task)
-                if other is not task:
-                    self._same_name(other, task)
+        """Note all tasks declared since the last look."""
+        if self._waiting_room:
+            tasks, self._waiting_room[:] = self._waiting_room[:], []
+            self.tell.declared([task for task in tasks if task._state is NEW])
+            for task in tasks:
+                self.declared.add(task)
             if self.selection.until:
-                self.selection.declare((task,), self._upstream)
-            if not self._has_globs and any(type(item) is Glob for item in task._inputs):
-                self._has_globs = True
-
-    def _claim(self, path: Any, other: Task, task: Task) -> None:  # noqa: ANN401
-        if "template" in other._options and other._state is NEW:
-            self.producers[path] = task
-        elif "template" not in task._options and manifest_of(other) != manifest_of(task):
-            raise DuplicateOutput(
-                f"{path} is the output of {other.name} ({other.place}) and of {task.name} ({task.place})",
-                do="give each its own file",
-                place=task.place,
-            )
-
-    def _same_name(self, other: Task, task: Task) -> None:
-        if "template" in other._options and other._state is NEW:
-            self._named[str(task._name)] = task
-        elif "template" not in task._options and manifest_of(other) != manifest_of(task):
-            raise DuplicateTask(
-                f"two different tasks are named {task.name} ({other.place}, {task.place})",
-                do=f'rename one, e.g. name="{task.name}-2"',
-                place=task.place,
-            )
-
-    def _owner(self, task: Task) -> Task:
-        """Return the task that stands for this one and all its equals."""
-        if task._outputs:
-            return self.producers.get(task._outputs[0], task)
-        return self._loose.get(manifest_of(task), task)
-
-    def _maker(self, path: str) -> Task | None:
-        maker = self.producers.get(path)
-        if maker is None and self._folders:
-            at = path.rfind("/")
-            while at > 0 and maker is None:
-                maker = self._folders.get(path[:at])
-                at = path.rfind("/", 0, at)
-        return maker
-
-    def _upstream(self, task: Task) -> Iterator[Task]:
-        """Yield the tasks that must end before this one."""
-        for item in task._inputs:
-            if isinstance(item, str):
-                maker = self._maker(item)
-                if maker is not None and maker is not task:
-                    yield maker
-            elif isinstance(item, Glob):
-                for path, maker in list(self.producers.items()):
-                    if isinstance(path, str) and maker is not task and fnmatchcase(path, item.pattern):
-                        yield maker
-            else:
-                yield item
-                owner = self._owner(item)
-                if owner is not item:
-                    yield owner
+                self.selection.declare(tasks, self.declared.upstream)
 
     def _visit(self, task: Task) -> None:
         """Send all that ``task`` needs, then decide it; no recursion, chains may be long."""
-        stack = [(task, self._upstream(task))]
+        stack = [(task, self.declared.upstream(task))]
         path = {id(task)}
         while stack:
             top, ups = stack[-1]
@@ -371,7 +285,7 @@ class Head:
                         raise self._cycle([entry[0] for entry in stack], up)
                     if not self._is_fresh(up):
                         path.add(id(up))
-                        stack.append((up, self._upstream(up)))
+                        stack.append((up, self.declared.upstream(up)))
                         break
             else:
                 stack.pop()
@@ -398,11 +312,11 @@ class Head:
 
     def _order(self, task: Task) -> None:
         """Let a task wait for what it needs, share its equal, or decide it now."""
-        owner = self._owner(task)
+        owner = self.declared.owner(task)
         if owner is not task:
             self._share(owner, task)
             return
-        waiting = {id(up): up for up in self._upstream(task) if up._state not in SETTLED}
+        waiting = {id(up): up for up in self.declared.upstream(task) if up._state not in SETTLED}
         if not waiting:
             self.judge(task)
             return
@@ -446,7 +360,7 @@ class Head:
                     self.judge(task)
         finally:
             self._ripening = False
-        self.tell_skipped()
+        self.tell.flush()
 
     # --- deciding in full -----------------------------------------------------------------------
 
@@ -459,33 +373,7 @@ class Head:
             return
         from scriptflow.engine.life import Life
 
-        Life(self, task).judge([up for up in self._upstream(task) if up._state is not SKIPPED])
-
-    def tell_skipped(self) -> None:
-        """Tell the listeners how many more tasks are up to date."""
-        if self.skipped > self._told and self._skips is not None:
-            from collections import Counter
-            from time import time
-
-            from scriptflow.core.events import TasksSkipped
-
-            count, self._told = self.skipped - self._told, self.skipped
-            skips, self._skips = self._skips, []
-            names = tuple([str(task.name) for task in skips]) if self.bus.wants_names else ()
-            groups = Counter([task._group for task in skips])
-            self.bus.publish(TasksSkipped(at=time(), count=count, names=names, groups=tuple(groups.items())))
-
-    def _tell_declared(self, tasks: list[Task]) -> None:
-        """Tell the listeners how many tasks each group has by now."""
-        from collections import Counter
-        from time import time
-
-        from scriptflow.core.events import Progress
-
-        new = {id(task): task._group for task in tasks if task._state is NEW}
-        for group, count in Counter(new.values()).items():
-            self._groups[group] = self._groups.get(group, 0) + count
-            self.bus.publish(Progress(at=time(), group=group, declared=self._groups[group]))
+        Life(self, task).judge([up for up in self.declared.upstream(task) if up._state is not SKIPPED])
 
 
 def add_waiter(waiter: Any, wake: Callable[[Task], object]) -> Any:  # noqa: ANN401

@@ -9,7 +9,6 @@ from time import time
 from typing import TYPE_CHECKING
 
 from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in, paths_out
-from scriptflow.core.events import JobRetried, JobStarted, Message, TaskEnded, TaskQueued
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.freshness import MISSING, Reason, decide
 from scriptflow.core.frozen import changed
@@ -43,6 +42,7 @@ from scriptflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scriptflow.core.states import TaskState
     from scriptflow.core.task import Task
     from scriptflow.engine.head import Head
     from scriptflow.engine.pools import Pool
@@ -54,7 +54,7 @@ class Life:
     """One task that could not be skipped at once."""
 
     __slots__ = (
-        "_error", "aside", "asked", "attempt", "gpus", "group", "head", "inputs", "job", "key", "makers", "manifest",
+        "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "makers", "manifest",
         "name", "outputs", "pool", "reasons", "report", "task",
     )  # fmt: skip
 
@@ -73,13 +73,13 @@ class Life:
         self.gpus: tuple[str, ...] = ()
         self.report: JobReport | None = None
         self.aside: tuple[str, ...] = ()
-        self._error: ScriptflowError | None = None
+        self.failure: ScriptflowError | None = None
         task._life = self
 
     def error(self) -> ScriptflowError:
         """Return what an await of the failed or cancelled task raises."""
-        assert self._error is not None  # noqa: S101 (only called on a task that did not end well)
-        return self._error
+        assert self.failure is not None  # noqa: S101 (only called on a task that did not end well)
+        return self.failure
 
     # --- deciding -------------------------------------------------------------------------------
 
@@ -171,11 +171,6 @@ class Life:
 
     # --- beginning ------------------------------------------------------------------------------
 
-    def announce(self) -> None:
-        """Tell that the task must run and waits for room."""
-        if self.head.bus:
-            self.head.bus.publish(TaskQueued(at=time(), task=self.name, group=self.group, reasons=self.reason_pairs()))
-
     def begin(
         self, pool: Pool, gpus: tuple[str, ...], number: int, run: str, run_id: int, store_folder: str
     ) -> JobStart:
@@ -233,20 +228,6 @@ class Life:
         folders = [head.files.absolute(path) for path in self.outputs if isinstance(path, Directory)]
         files_out.set_aside(self.job.outputs, in_place=bool(self.task.get("update_in_place")), folders=folders)
 
-    def tell_started(self) -> None:
-        """Tell that the job is on its way."""
-        job, pool = self.job, self.pool
-        assert job is not None  # noqa: S101 (begun)
-        assert pool is not None  # noqa: S101 (begun)
-        if self.head.bus:
-            self.head.bus.publish(
-                JobStarted(
-                    at=time(), task=self.name, group=self.group, job=job.number, attempt=self.attempt,
-                    executor=pool.name, command=command_line(self.task, self.head.folder), log=job.log,
-                    reasons=self.reason_pairs(),
-                )
-            )  # fmt: skip
-
     # --- ending ---------------------------------------------------------------------------------
 
     def ended(self, report: JobReport) -> None:
@@ -279,12 +260,12 @@ class Life:
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
         elif report.state == JobState.CANCELLED:
-            self._error = self._failure(TaskCancelled, f"task {self.name} was stopped")
+            self.failure = self._failure(TaskCancelled, f"task {self.name} was stopped")
             self._settle(CANCELLED)
         elif self._may_try_again(report):
             self._try_again(report)
         else:
-            self._error = self._story(report)
+            self.failure = self._story(report)
             self._settle(FAILED)
 
     def _check_outputs(self, report: JobReport) -> tuple[tuple[Seen, ...], JobReport]:
@@ -316,31 +297,27 @@ class Life:
             if _mark(before) != self.head.files.mark(before.path) and before.path not in self.outputs
         ]
         if changed:
-            self.head.bus.publish(
-                Message(
-                    at=time(), level="warning", slug="input-changed-while-running",
-                    text=f"{changed[0]} changed while {self.name} ran: its result is out of date already",
-                    help="scriptflow run makes it again",
-                )
-            )  # fmt: skip
+            self.head.tell.warn(
+                "input-changed-while-running",
+                f"{changed[0]} changed while {self.name} ran: its result is out of date already",
+                do="scriptflow run makes it again",
+            )
+
+    @property
+    def retries(self) -> int:
+        """How many more jobs are allowed after a failed one."""
+        return int(self.task.get("retries") or self.head.settings.retries)
 
     def _may_try_again(self, report: JobReport) -> bool:
-        retries = self.task.get("retries") or self.head.settings.retries
         hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None
-        return self.attempt <= retries and not hopeless and not self.head.dispatcher.stopping
+        return self.attempt <= self.retries and not hopeless and not self.head.dispatcher.stopping
 
     def _try_again(self, report: JobReport) -> None:
         import random
 
         delay = seconds_of(self.task.get("retry_delay") or self.head.settings.retry_delay) * 2 ** (self.attempt - 1)
         delay *= random.uniform(1.0, 1.25)  # noqa: S311 (jitter, so that retries do not come in step)
-        assert self.job is not None  # noqa: S101 (it ended, so it began)
-        self.head.bus.publish(
-            JobRetried(
-                at=time(), task=self.name, group=self.group, job=self.job.number, attempt=self.attempt,
-                attempts=1 + (self.task.get("retries") or self.head.settings.retries), delay_s=delay, report=report,
-            )
-        )  # fmt: skip
+        self.head.tell.retried(self, delay, report)
         self.head.move(self.task, QUEUED)
         self.head.dispatcher.queue_later(self, delay)
 
@@ -348,18 +325,18 @@ class Life:
 
     def fail(self, error: ScriptflowError) -> None:
         """End the task with an error before, or without, a job."""
-        self._error = error
+        self.failure = error
         self._settle(FAILED)
 
     def cancel(self, why: str) -> None:
         """End a task that was never started, or waits for another try."""
-        self._error = self._failure(TaskCancelled, f"task {self.name} was not started", why=why)
+        self.failure = self._failure(TaskCancelled, f"task {self.name} was not started", why=why)
         self._settle(CANCELLED)
 
     def _upstream_failed(self, up: Task) -> None:
         life = up._life
         cause = life.error().what if life is not None else f"{up.name} failed"
-        self._error = self._failure(UpstreamFailed, f"task {self.name} was not started: it needs {up.name}", why=cause)
+        self.failure = self._failure(UpstreamFailed, f"task {self.name} was not started: it needs {up.name}", why=cause)
         self._settle(CANCELLED)
 
     def _failure(self, kind: type[TaskFailed], what: str, *, why: str | Sequence[str] = (), do: str = "") -> TaskFailed:
@@ -390,26 +367,11 @@ class Life:
             why = (*why, f"the older version is kept as {aside}, so that nothing reads it")
         return self._failure(kinds.get(kind, TaskFailed), what, why=why, do=do)
 
-    def _settle(self, state: object) -> None:
+    def _settle(self, state: TaskState) -> None:
         """Tell the end, then wake who waits: the record was handed to the store before."""
-        head, job, report, error = self.head, self.job, self.report, self._error
-        head.dispatcher.count(self, state)
-        if head.bus:
-            tried = self.task.get("retries") or head.settings.retries
-            began = report.began if report else None
-            head.bus.publish(
-                TaskEnded(
-                    at=time(), task=self.name, group=self.group, state=str(state),
-                    job=job.number if job else None, attempt=self.attempt, attempts=1 + tried,
-                    seconds=max(0.0, (report.ended or 0) - began) if report and began else 0.0,
-                    report=report, log=job.log if job else None, reasons=self.reason_pairs(),
-                    message=error.what if error else "", slug=error.slug if error else "",
-                    tail=error.tail if isinstance(error, TaskFailed) else (),
-                    notes=error.why if error else (), help=error.do if error else "",
-                    place=error.place if error else None,
-                )
-            )  # fmt: skip
-        head.settle(self.task, state)  # type: ignore[arg-type]
+        self.head.dispatcher.count(self, state)
+        self.head.tell.ended(self, state)
+        self.head.settle(self.task, state)
 
     def reason_pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the reasons as plain pairs."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
-
-from scriptflow.core.events import Message
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from types import FrameType
 
-    from scriptflow.engine.bus import Bus
+    from scriptflow.engine.telling import Teller
 
 _BEAT_S = 1.0
 _TOO_LONG_S = 2.0
@@ -28,13 +26,13 @@ class LoopWatch:
 
     Args:
         loop: watched; made on the thread that runs it.
-        bus: hears the warning.
+        tell: hears the warning.
         folder: the user's: the line to name lies in a file below it.
     """
 
-    def __init__(self, loop: AbstractEventLoop, bus: Bus, folder: str) -> None:
+    def __init__(self, loop: AbstractEventLoop, tell: Teller, folder: str) -> None:
         self._loop = loop
-        self._bus = bus
+        self._tell = tell
         self._folder = folder
         self._watched = threading.get_ident()
         self._beat = monotonic()
@@ -61,13 +59,11 @@ class LoopWatch:
         where, self._blocked_at = self._blocked_at, ""
         if where and where not in self._told:
             self._told.add(where)
-            self._bus.publish(
-                Message(
-                    at=time(), level="warning", slug="loop-blocked",
-                    text=f"flow code blocked the scheduler for {seconds:.1f} s at {where}",
-                    help="await asyncio.sleep(...) or asyncio.to_thread(...), or make it a task",
-                )
-            )  # fmt: skip
+            self._tell.warn(
+                "loop-blocked",
+                f"flow code blocked the scheduler for {seconds:.1f} s at {where}",
+                do="await asyncio.sleep(...) or asyncio.to_thread(...), or make it a task",
+            )
 
     def _where(self, frame: FrameType | None) -> str:
         """Return ``file:line (function)`` of the innermost frame of the user's, "" when it is not his."""

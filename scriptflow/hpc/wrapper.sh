@@ -208,14 +208,14 @@ sf_now
 sf_count_kills
 times >"$sf_folder/times"
 
-sf_code=$sf_status sf_signal=
+sf_code=$sf_status sf_by=
 if [ -s "$sf_folder/code" ]; then
   read -r sf_code <"$sf_folder/code"
   # Of these three deaths some shells say nothing, and hardly a program exits with their numbers by itself.
   case $sf_code in 130 | 141 | 143) echo >>"$sf_folder/notes" ;; esac
-  [ ! -s "$sf_folder/notes" ] || [ "$sf_code" -le 128 ] || sf_signal=$((sf_code - 128))
+  [ ! -s "$sf_folder/notes" ] || [ "$sf_code" -le 128 ] || sf_by=$((sf_code - 128))
 elif [ "$sf_status" -gt 128 ]; then
-  sf_signal=$((sf_status - 128))
+  sf_by=$((sf_status - 128))
 fi
 [ ! -e "$sf_folder/timeout" ] || sf_told="${sf_told}timeout "
 sf_peak=
@@ -230,7 +230,7 @@ pid=$$
 began=$sf_began
 ended=$sf_time
 code=$sf_code
-signal=$sf_signal
+signal=$sf_by
 told=$sf_told
 oom=$sf_oom
 peak_kb=$sf_peak

@@ -91,15 +91,15 @@ def test_fail_fast_of_a_bag_counts_the_failure_of_a_coroutine(here):
 
         def items():
             yield broken()
-            for number in range(5000):
+            for number in range(300):
                 made.append(number)
-                yield sf.Task("true", outputs=f"{number}", name=f"t{number}")
+                yield sf.Task(["true", str(number)])
 
         await sf.bag(items(), fail_fast=True, limit=2)
 
     with pytest.raises(ValueError, match="mine"):
         here.run(flow)
-    assert len(made) < 5000
+    assert len(made) < 100
 
 
 def test_an_equal_task_called_off_by_a_bag_does_not_break_the_one_that_runs(here):
@@ -423,13 +423,16 @@ def test_ctrl_c_ends_a_flow_that_tries_again_after_every_failure(here):
 def test_ctrl_c_under_plain_asyncio_stops_the_jobs(here):
     import signal
 
-    here.write("""
+    here.write(
+        """
         import asyncio
         import scriptflow as sf
         async def main():
             await sf.Task("sh -c 'echo $$ > pid; exec sleep 60'", outputs="out")
         asyncio.run(main())
-    """, "script.py")
+    """,
+        "script.py",
+    )
     child = here.popen(sys.executable, "script.py")
     pid = here.appears("pid", process=child)
     os.kill(child.pid, signal.SIGINT)
@@ -449,3 +452,25 @@ def test_an_output_of_a_file_name_of_255_bytes_works_or_is_refused_before_anythi
     result = here.run(flow)
     assert result.error is None or name[:50] in str(result.error)
     assert result.error is None
+
+
+def test_the_hint_about_a_shell_is_not_given_for_a_quoted_word(here):
+    async def flow():
+        await sf.Task("sh -c 'echo > elsewhere'", outputs="o")
+
+    error = here.run(flow).error
+    assert type(error) is sf.OutputMissing
+    assert "no shell read it" not in str(error)
+
+
+def test_a_conflict_between_two_tasks_does_not_hide_the_next_ones(here):
+    async def flow():
+        sf.Task("touch a", outputs="a")
+        sf.Task("touch ./a", outputs="a")
+        sf.Task("touch b", outputs="b")
+        try:
+            await sf.Task("cp b c", inputs="b", outputs="c")
+        except sf.DuplicateOutput:
+            await sf.Task("cp b d", inputs="b", outputs="d")
+
+    here.good(flow)

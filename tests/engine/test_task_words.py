@@ -88,7 +88,9 @@ def test_props_that_make_no_sense_are_refused():
         sf.Task(["true"], props={"mem": "lots"})
 
 
-@pytest.mark.parametrize("value", ["o", Path("o"), ["o"], ("o",), {"g": "o"}, {"g": ["o"]}, iter(["o"]), "./o", "x/../o"])
+@pytest.mark.parametrize(
+    "value", ["o", Path("o"), ["o"], ("o",), {"g": "o"}, {"g": ["o"]}, iter(["o"]), "./o", "x/../o"]
+)
 def test_a_path_may_be_written_in_many_forms(value):
     assert sf.Task(["true"], outputs=value).outputs == ["o"]
 

@@ -1,0 +1,139 @@
+"""Executors in use: opened when their first job comes, called the direct way or driven as coroutines, closed at the end.
+
+Knows executors by their interface, and jobs. Knows nothing of lives, pools or the store.
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING
+
+from scriptflow.core.job import JobReport
+from scriptflow.core.states import Cause, JobState
+from scriptflow.errors import ScriptflowError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+
+    from scriptflow.core.interfaces import Executor
+    from scriptflow.core.job import Job, JobId
+
+
+class Opened:
+    """The executors of one head.
+
+    Args:
+        loop: where their coroutines run.
+        make: makes an executor by its name.
+        ended: hears of each job's end, on the loop's thread.
+        submitted: hears the executor's own id of a job.
+        bug: hears of an exception that should not have been.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        make: Callable[[str], Executor],
+        *,
+        ended: Callable[[Job, JobReport], None],
+        submitted: Callable[[Job, JobId], None],
+        bug: Callable[[BaseException], None],
+    ) -> None:
+        self._loop = loop
+        self._make = make
+        self._ended = ended
+        self._submitted = submitted
+        self._bug = bug
+        self._executors: dict[str, Executor] = {}
+        self._opening: set[str] = set()
+        self._ids: dict[int, JobId] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._executors
+
+    def open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
+        """Make an executor ready, once; ``then`` hears when it is, or why it cannot be."""
+        if name not in self._opening:
+            self._opening.add(name)
+            self._own(self._open(name, then))
+
+    async def _open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
+        try:
+            executor = self._make(name)
+            await executor.__aenter__()
+        except ScriptflowError as error:
+            then(name, error)
+        else:
+            self._executors[name] = executor
+            then(name, None)
+        finally:
+            self._opening.discard(name)
+
+    def start(self, name: str, jobs: Sequence[Job]) -> None:
+        """Start jobs; may be called on any thread, and raises nothing."""
+        executor = self._executors[name]
+        launch = getattr(executor, "launch", None)
+        if launch is None:
+            self._loop.call_soon_threadsafe(self._drive_all, executor, jobs)
+            return
+        try:
+            launch(jobs, self._ended)
+        except Exception as bug:  # noqa: BLE001 (nobody waits on this thread: it must be told on the loop's)
+            self._loop.call_soon_threadsafe(self._not_launched, jobs, bug)
+
+    def stop(self, numbers: Mapping[str, Sequence[int]], grace_s: float) -> None:
+        """Tell jobs to end, by executor; KILL after the grace where that is ours to do."""
+        for name, running in numbers.items():
+            executor = self._executors.get(name)
+            stop = getattr(executor, "stop", None)
+            if stop is not None:
+                stop(running, grace_s)
+            elif executor is not None:
+                self._own(self._cancel(executor, running))
+
+    async def close(self) -> None:
+        """Close them all."""
+        for executor in self._executors.values():
+            await executor.__aexit__(None, None, None)
+        self._executors.clear()
+        for task in list(self._tasks):
+            task.cancel()
+
+    # --- executors that are coroutines ----------------------------------------------------------
+
+    def _drive_all(self, executor: Executor, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._own(self._drive(executor, job))
+
+    async def _drive(self, executor: Executor, job: Job) -> None:
+        try:
+            job_id = self._ids[job.number] = await executor.submit(job)
+            self._submitted(job, job_id)
+            report = await executor.wait(job_id)
+        except ScriptflowError as error:
+            report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
+        self._ids.pop(job.number, None)
+        self._ended(job, report)
+
+    async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if number in self._ids:
+                await executor.cancel(self._ids[number])
+
+    def _not_launched(self, jobs: Sequence[Job], bug: BaseException) -> None:
+        """An executor broke its promise to report instead of raising."""
+        self._bug(bug)
+        for job in jobs:
+            self._ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)))
+
+    def _own(self, coroutine: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._disown)
+
+    def _disown(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._bug(error)

@@ -1,0 +1,48 @@
+"""The part of a head that runs nothing: what would run counts as done, and nothing is started or written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scriptflow.core.freshness import Reason
+from scriptflow.core.states import SUBMITTED, SUCCEEDED
+from scriptflow.engine.dispatch import Dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scriptflow.core.interfaces import Executor
+    from scriptflow.engine.head import Head
+    from scriptflow.engine.life import Life
+    from scriptflow.engine.pools import Pools
+
+
+class Planner(Dispatcher):
+    """Answers from the store alone.
+
+    Attributes:
+        would_run: the lives of the tasks that a run would start, in order.
+    """
+
+    def __init__(self, head: Head, pools: Pools[Life], open_executor: Callable[[str], Executor]) -> None:
+        super().__init__(head, pools, open_executor, run="", run_id=0)
+        self.would_run: list[Life] = []
+        self._made: dict[str, str] = {}
+
+    def will_exist(self, path: str) -> bool:
+        """Whether a task that would run makes the file."""
+        return path in self._made
+
+    def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
+        """Return a reason for each input that a task that would run makes."""
+        makers = {self._made[path]: path for path in (seen.path for seen in life.inputs) if path in self._made}
+        return tuple([Reason("upstream", f"{maker} would make {path}") for maker, path in makers.items()])
+
+    def queue(self, life: Life) -> None:
+        """Take the task as done."""
+        self.would_run.append(life)
+        for path in life.outputs:
+            self._made[path] = life.name
+        self.head.move(life.task, SUBMITTED)
+        self.ran += 1
+        self.head.settle(life.task, SUCCEEDED)

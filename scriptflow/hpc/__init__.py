@@ -1,0 +1,1 @@
+"""Batch systems: the three that are built in, and what a fourth is made of."""
