@@ -80,7 +80,9 @@ class Peers:
                 subprocess.run(("apt-get", *words), check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         path = shutil.which(name)
         if path is None:
-            self.missing.append(f"{name} is not on this machine (package {_PACKAGES[name]}): its comparisons are left out")
+            self.missing.append(
+                f"{name} is not on this machine (package {_PACKAGES[name]}): its comparisons are left out"
+            )
         else:
             self.paths[name] = path
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from scriptflow.core.records import RunCounts
     from scriptflow.core.states import RunState
 
 
@@ -63,12 +64,17 @@ class RunResult:
     """
 
     def __init__(self, *, run: str, flow: str, status: RunState, value: object, error: BaseException | None,
-                 counts: tuple[int, int, int, int], seconds: float, failures: Sequence[Failure], exit_code: int,
+                 counts: RunCounts, seconds: float, failures: Sequence[Failure], exit_code: int,
                  ) -> None:  # fmt: skip
         self.run = run
         self.flow = flow
         self.status = status
-        self.ran, self.skipped, self.failed, self.cancelled = counts
+        self.ran, self.skipped, self.failed, self.cancelled = (
+            counts.ran,
+            counts.skipped,
+            counts.failed,
+            counts.cancelled,
+        )
         self.seconds = seconds
         self.failures = tuple(failures)
         self.error = error

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.config import Settings
     from scriptflow.core.interfaces import Executor, Listener
+    from scriptflow.core.records import RunCounts
     from scriptflow.engine.dispatch import Dispatcher
     from scriptflow.engine.life import Life
     from scriptflow.engine.pools import Pools
@@ -78,12 +79,10 @@ class Session:
         if self.bus:
             from scriptflow.core.events import RunStarted
 
-            capacity = 0
-            resumed = getattr(self.store, "resumed", "")
+            store = f"{self.folder}/{STORE}"
             self.bus.publish(
-                RunStarted(at=self.started, run=self.run, flow=self.flow, store=f"{self.folder}/{STORE}",
-                           capacity=capacity, resumed=resumed)
-            )  # fmt: skip
+                RunStarted(at=self.started, run=self.run, flow=self.flow, store=store, resumed=self.store.resumed)
+            )
 
     def _note(self, text: str) -> None:
         self._say("note", "store", text)
@@ -117,45 +116,44 @@ class Session:
         return pools_of(self._executors)
 
     def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
-        """Record the end of the run, tell it, close the store."""
+        """Record the end of the run, close the store, tell it."""
+        from scriptflow.core.records import RunCounts
+
         head = self.head
         works = head.dispatcher if head.works else None
-        failures = [_failure(failed) for failed in works.failures] if works else []
+        counts = works.counts() if works else RunCounts(skipped=head.skipped)
         error = error or head.failure
-        counts = (works.ran, head.skipped, works.failed, works.cancelled) if works else (0, head.skipped, 0, 0)
         status = RunState.SUCCEEDED
         if stopped_by:
             status = RunState.CANCELLED
-        elif error is not None or counts[2]:
+        elif error is not None or counts.failed:
             status = RunState.FAILED
         self._warn_never_awaited(error)
         head.leave()
-        message = error.what if isinstance(error, ScriptflowError) else "" if error is None else repr(error)
         seconds = time() - self.started
-        self._close_store(status, counts, message)
+        try:
+            self._close_store(status, counts, _message(error))
+        except ScriptflowError as problem:
+            error, status = error or problem, RunState.FAILED
         if self.bus:
             from scriptflow.core.events import RunEnded
-            from scriptflow.core.records import RunCounts
 
             self.bus.publish(
                 RunEnded(
-                    at=time(), run=self.run, flow=self.flow, status=status, seconds=seconds, message=message,
-                    counts=RunCounts(ran=counts[0], skipped=counts[1], failed=counts[2], cancelled=counts[3]),
+                    at=time(), run=self.run, flow=self.flow, status=status, seconds=seconds, message=_message(error),
+                    counts=counts,
                 )
             )  # fmt: skip
             self.bus.close()
         return RunResult(
             run=self.run, flow=self.flow, status=status, value=value, error=error, counts=counts, seconds=seconds,
-            failures=failures,
-            exit_code=_exit_code(error, stopped_by, failed=counts[2], began=bool(works and works.began)),
+            failures=[_failure(failed) for failed in works.failures] if works else (),
+            exit_code=_exit_code(error, stopped_by, failed=counts.failed, began=bool(works and works.began)),
         )  # fmt: skip
 
-    def _close_store(self, status: RunState, counts: tuple[int, int, int, int], message: str) -> None:
-        from scriptflow.core.records import RunCounts
-
-        ran, skipped, failed, cancelled = counts
+    def _close_store(self, status: RunState, counts: RunCounts, message: str) -> None:
         try:
-            self.store.end_run(status, RunCounts(ran=ran, skipped=skipped, failed=failed, cancelled=cancelled), message)
+            self.store.end_run(status, counts, message)
         finally:
             self.store.close()
 
@@ -173,6 +171,10 @@ class Session:
         if len(forgotten) > _NAMED:
             more = len(forgotten) - _NAMED
             self._say("warning", "never-awaited", f"{more} more tasks were never awaited or started")
+
+
+def _message(error: BaseException | None) -> str:
+    return error.what if isinstance(error, ScriptflowError) else "" if error is None else repr(error)
 
 
 def _failure(error: ScriptflowError) -> Failure:

@@ -25,7 +25,6 @@ class RunStarted(Event):
     run: str
     flow: str
     store: str
-    capacity: int
     resumed: str = ""
     """One sentence when a run that was cut short is picked up, else empty."""
 

@@ -71,8 +71,9 @@ class Files:
             return Seen(path=path, role=role, size=-1)
         if found.st_mode & _KIND == _DIRECTORY:
             entries, newest, digest = self._listing(path)
-            self.marks[path] = hash((entries, newest, digest)) or 1
-            return Seen(path=path, role=role, size=entries, mtime_ns=newest, inode=digest)
+            seen = Seen(path=path, role=role, size=entries, mtime_ns=newest, inode=digest)
+            self.marks[path] = mark_of(seen)
+            return seen
         changed, inode = found.st_ctime_ns, found.st_ino
         self.marks[path] = hash((found.st_size, found.st_mtime_ns, changed, inode)) or 1
         tick = _FINE_TICK_NS if found.st_mtime_ns % 1_000_000_000 else _COARSE_TICK_NS
@@ -123,3 +124,12 @@ class Files:
                 lines.append(f"{full[len(top) :]}\0{found.st_size}\0{found.st_mtime_ns}")
         text = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
         return len(lines), newest, int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
+
+
+def mark_of(seen: Seen) -> int:
+    """Return the mark of a file that looks so."""
+    if seen.size < 0:
+        return MISSING
+    if seen.ctime_ns == 0:
+        return hash((seen.size, seen.mtime_ns, seen.inode)) or 1
+    return hash((seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)) or 1

@@ -140,12 +140,11 @@ class RunStart:
     git: str
     python: str
     version: str
-    capacity: int = 0
 
 
 @frozen
 class RunCounts:
-    """How many tasks of a run are where."""
+    """How many tasks of a run are where; ``capacity`` is how many jobs may be in flight at once, 0 when unknown."""
 
     ran: int = 0
     skipped: int = 0
@@ -154,6 +153,7 @@ class RunCounts:
     queued: int = 0
     running: int = 0
     waiting: int = 0
+    capacity: int = 0
 
 
 @frozen

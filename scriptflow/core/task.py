@@ -61,10 +61,9 @@ class Task:
         cpus, memory, gpus: what it needs; memory is ``"4GB"`` or a number of GB.
         walltime: the longest it may run on a batch system; ``timeout``: the same, kept by scriptflow.
         retries: so many more jobs after a failed one; ``retry_delay`` doubles each time.
-        priority: higher starts first among those that wait.
-        check: ``"mtime"`` or ``"content"``, by default the run's.
-        quiet: kept for old flows; output always goes to the log.
-        labels: free words kept with the record.
+        priority: higher starts first among those that wait; check: ``"mtime"`` or ``"content"``, by default the run's.
+        labels: free words kept with the record; quiet: kept for old flows, output always goes to the log.
+        keep_partial: leave a failed task's outputs as ``NAME.partial``; update_in_place: the command changes its outputs.
 
     Raises:
         TaskError: an argument is of no use; at the line that made the task.
@@ -154,7 +153,7 @@ class Task:
         paths, groups = paths_of(value, "inputs")
         self._inputs += paths
         if groups:
-            self._set("groups_in", {**self._get("groups_in", {}), **groups})
+            self._set("groups_in", {**(self.get("groups_in") or {}), **groups})
         return self
 
     def add_deps(self, value: Any) -> Self:  # noqa: ANN401
@@ -208,10 +207,7 @@ class Task:
         uid._task = self
         return uid
 
-    @property
-    def name(self) -> Uid:
-        """The task's name; the same as ``uid``."""
-        return self.uid
+    name = uid
 
     @property
     def inputs(self) -> list[Any]:
@@ -247,7 +243,7 @@ class Task:
 
     def get_output_group(self, key: str | None) -> list[Any]:
         """Return the outputs of one group of ``outputs={"group": [...]}``; None is the group of a plain list."""
-        groups = self._get("groups_out", None) or {None: self._outputs}
+        groups = self.get("groups_out") or {None: self._outputs}
         if key not in groups:
             raise TaskError(
                 f"task {self.name} has no output group {key!r}", why=f"it has {', '.join(map(repr, groups))}"
@@ -267,7 +263,7 @@ class Task:
 
     def get_prop(self, key: str) -> Any:  # noqa: ANN401
         """Return a property set by ``props=`` or ``set_prop``, None when it was never set."""
-        props: Mapping[str, Any] = self._get("props", None) or {}
+        props: Mapping[str, Any] = self.get("props") or {}
         return props.get(key)
 
     @property
@@ -350,9 +346,6 @@ class Task:
         words = self.cmd.split(None, 1) if isinstance(self.cmd, str) else self.cmd
         return words[0].rpartition("/")[2] if words else "task"
 
-    def _get(self, option: str, default: Any) -> Any:  # noqa: ANN401
-        return self._options.get(option, default)
-
     def _set(self, option: str, value: Any) -> None:  # noqa: ANN401
         if self._options is _NOTHING:
             self._options = {}
@@ -386,7 +379,7 @@ class Task:
 
         for key, value in checked_options(options, self.place).items():
             if key == "props":
-                value = {**(self._get("props", None) or {}), **value}
+                value = {**(self.get("props") or {}), **value}
                 for old, new in _OLD_PROPS.items():
                     if old in value:
                         self._set(new, value[old])

@@ -297,6 +297,7 @@ class Dispatcher:
         return RunCounts(
             ran=self.ran, skipped=self.head.skipped, failed=self.failed, cancelled=self.cancelled,
             queued=self.pools.waiting + len(self._delayed) + len(self._not_open), running=len(self.running),
+            capacity=self.pools.capacity,
         )  # fmt: skip
 
     def _tell_counts(self) -> None:

@@ -9,6 +9,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in, paths_out
+from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.freshness import MISSING, Reason, decide
 from scriptflow.core.frozen import changed
@@ -31,6 +32,7 @@ from scriptflow.core.units import bytes_of, seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.errors import (
     CommandNotFound,
+    Cycle,
     InputMissing,
     OutputMissing,
     ScriptflowError,
@@ -97,6 +99,7 @@ class Life:
             self.manifest = manifest_of(task, paths)
             self.inputs = tuple([head.files.seen(path, "in") for path in paths])
             self._missing_inputs()
+            self._own_outputs(paths)
             self._ask()
         except ScriptflowError as error:
             self.fail(error)
@@ -158,6 +161,15 @@ class Life:
                     do=f"a similar file exists: {near[0]}" if near else "make it, or correct inputs=",
                     place=self.task.place,
                 )
+
+    def _own_outputs(self, inputs: Sequence[str]) -> None:
+        both = set(inputs) & set(self.outputs)
+        if both and not self.task.get("update_in_place"):
+            raise Cycle(
+                f"{self.name} reads and makes {min(both)}",
+                do="write to another file, or say update_in_place=True",
+                place=self.task.place,
+            )
 
     def _ask(self) -> None:
         get = self.task.get
@@ -287,14 +299,14 @@ class Life:
             return 0
         marks = self.head.files
         for one in seen:
-            marks.marks[one.path] = _mark(one)
-        return hash(tuple([_mark(one) for one in (*self.inputs, *seen)]))
+            marks.marks[one.path] = mark_of(one)
+        return hash(tuple([mark_of(one) for one in (*self.inputs, *seen)]))
 
     def _warn_of_changed_inputs(self) -> None:
         changed = [
             before.path
             for before in self.inputs
-            if _mark(before) != self.head.files.mark(before.path) and before.path not in self.outputs
+            if mark_of(before) != self.head.files.mark(before.path) and before.path not in self.outputs
         ]
         if changed:
             self.head.tell.warn(
@@ -382,12 +394,3 @@ class Life:
         return {
             str(key): str(value) for source in (get("labels"), get("props")) for key, value in (source or {}).items()
         }
-
-
-def _mark(seen: Seen) -> int:
-    """Return the mark that ``Files`` gives to a file that looks so."""
-    if seen.size == MISSING:
-        return 0
-    if seen.ctime_ns == 0:
-        return hash((seen.size, seen.mtime_ns, seen.inode)) or 1
-    return hash((seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)) or 1

@@ -1,4 +1,4 @@
-"""Executors in use: opened when their first job comes, called the direct way or driven as coroutines, closed at the end.
+"""Executors in use: opened when their first job comes, called the direct way or as coroutines, closed at the end.
 
 Knows executors by their interface, and jobs. Knows nothing of lives, pools or the store.
 """

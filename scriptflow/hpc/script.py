@@ -83,7 +83,11 @@ def command_file(
     The job's own environment comes last, after modules and prologue.
     """
     words, text = list(job.argv), ""
-    if len(words) == 3 and words[:2] == ["/bin/sh", "-c"] and len(words[2].encode(errors="surrogateescape")) > _LONGEST_WORD:
+    if (
+        len(words) == 3
+        and words[:2] == ["/bin/sh", "-c"]
+        and len(words[2].encode(errors="surrogateescape")) > _LONGEST_WORD
+    ):
         words, text = ["/bin/sh"], words[2]
     exports, assignments = [], []
     for name, value in {**(env or {}), **job.env}.items():

@@ -142,8 +142,9 @@ sf_watch_memory() {
         [ "$sf_pid" = "$1" ] || while read -r sf_word sf_value sf_unit; do
           if [ "$sf_word" = VmHWM: ] && [ "$sf_value" -gt "$sf_peak" ]; then sf_peak=$sf_value; fi
         done <"/proc/$sf_pid/status"
-        read -r sf_children <"/proc/$sf_pid/task/$sf_pid/children" && sf_next="$sf_next $sf_children"
         sf_children=
+        read -r sf_children <"/proc/$sf_pid/task/$sf_pid/children"
+        sf_next="$sf_next $sf_children"
       done
       sf_todo=${sf_next# }
     done
@@ -201,7 +202,8 @@ while :; do
   kill -0 $sf_child 2>/dev/null || break
 done
 trap '' HUP INT TERM USR1 USR2
-kill -s KILL $sf_helpers $sf_canary 2>/dev/null
+exec 2>/dev/null # bash would tell of each of these deaths
+kill -s KILL $sf_helpers $sf_canary
 sf_signal KILL # nothing of a job outlives it
 wait
 sf_now

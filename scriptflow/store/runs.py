@@ -26,13 +26,13 @@ def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple
         number += 1
     run = connection.execute(
         "INSERT INTO runs (flow, number, name, status, started, host, user, pid, git, python, version, tags, params, "
-        "argv, capacity, first_job) "
-        "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM jobs))",
+        "argv, first_job) "
+        "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM jobs))",
         (
             flow, number, None if start.name is None else to_column(start.name), to_microseconds(start.started),
             to_column(start.host), to_column(start.user), start.pid, to_column(start.git),
             start.python, start.version,
-            json_list(start.tags), params, json_list(start.argv), start.capacity,
+            json_list(start.tags), params, json_list(start.argv),
         ),
     ).lastrowid  # fmt: skip
     assert run is not None  # noqa: S101 (SQLite gives every inserted row an id)
@@ -44,11 +44,11 @@ def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple
 def count(connection: sqlite3.Connection, run: int, counts: RunCounts) -> None:
     """Write how many tasks of a run are where."""
     connection.execute(
-        "UPDATE runs SET ran = ?, skipped = ?, failed = ?, cancelled = ?, queued = ?, running = ?, waiting = ? "
-        "WHERE id = ?",
+        "UPDATE runs SET ran = ?, skipped = ?, failed = ?, cancelled = ?, queued = ?, running = ?, waiting = ?, "
+        "capacity = max(capacity, ?) WHERE id = ?",
         (
             counts.ran, counts.skipped, counts.failed, counts.cancelled, counts.queued, counts.running,
-            counts.waiting, run,
+            counts.waiting, counts.capacity, run,
         ),
     )  # fmt: skip
 

@@ -86,13 +86,13 @@ class Ground:
         """Write a flow file."""
         (self.folder / name).write_text("import scriptflow as sf\n" + textwrap.dedent(text), encoding="utf-8")
 
-    def start(self, *words, before=(), cwd=None, pass_fds=(), **env):
+    def start(self, *words, before=(), cwd=None, **env):
         """Start the command line; ``before`` goes in front of it."""
         path = self.folder.parent / f"{self.folder.name}.said-{len(self.heads)}"
         with open(path, "w") as said:
             head = Head(
                 [*before, *command(), *words], cwd=cwd or self.folder, env=self.env | env, stdin=subprocess.DEVNULL,
-                stdout=said, stderr=said, start_new_session=True, preexec_fn=_defaults, pass_fds=pass_fds,
+                stdout=said, stderr=said, start_new_session=True, preexec_fn=_defaults,
             )  # fmt: skip
         head.path = path
         self.heads.append(head)

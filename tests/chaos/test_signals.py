@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -22,6 +23,15 @@ DEAF = {
     "deaf to TERM": "trap '' TERM INT HUP; sleep 99 & while :; do sleep 0.2; done",
     "deaf in a session of its own": "trap '' TERM INT HUP; setsid sleep 99 & while :; do sleep 0.2; done",
 }
+# Makes the terminal the session's own, so that closing it is a real hang-up.
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+for number in range(3):
+    os.dup2(terminal, number)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 FLOW = """
     async def flow_signals():
         await sf.bag(*(sf.Task(["sh", "-c", 'echo $$ > pid-%d; echo cut > out-%d; ' % (n, n) + {job!r}], outputs="out-%d" % n,
@@ -56,7 +66,7 @@ def assert_stopped(ground, head, began, *, code, within):
     assert not [n for n in range(3) if (ground / f"out-{n}").exists()]
     assert ground.litter() == []
     ground.assert_sound()
-    assert ground.answer("runs")["runs"][0]["status"] in ("cancelled", "stopped", "interrupted")
+    assert ground.answer("runs")[0]["status"] in ("cancelled", "stopped", "interrupted")
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -113,9 +123,8 @@ def test_a_lost_terminal_whose_screen_is_gone_does_not_end_the_run(ground):
     """With the terminal gone too: what is written to it fails from then on."""
     main, sub = os.openpty()
     ground.flow(FLOW.format(job="until [ -e go ]; do sleep 0.02; done"))
-    # setsid -c makes the terminal the session's own, so that closing it is a real hang-up.
-    head = ground.start(*["run", "-j", "3"], before=["sh", "-c", f'exec setsid -c "$@" <&{sub} >&{sub} 2>&{sub}', "sh"],
-                        pass_fds=(sub,))  # fmt: skip
+    tty = os.ttyname(sub)
+    head = ground.start("run", "-j", "3", before=[sys.executable, "-c", ON_TERMINAL, tty])
     os.close(sub)
     until(lambda: all((ground / f"out-{n}").exists() for n in range(3)), what="three jobs", head=head)
     os.close(main)

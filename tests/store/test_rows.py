@@ -136,11 +136,11 @@ def test_job_numbers_go_on_in_the_next_session(folder):
 
 def test_run_row_tells_all_it_was_given(folder):
     store = SqliteStore.open(folder)
-    given = run_start(name="paper", tags=("x", 'y"z'), params={"n": 3, "s": "é"}, argv=("a", "b c\n"), capacity=4)
+    given = run_start(name="paper", tags=("x", 'y"z'), params={"n": 3, "s": "é"}, argv=("a", "b c\n"))
     store.begin_run(given)
     store.progress(RunCounts(queued=3, running=1))
     counts = RunCounts(ran=3, skipped=2, failed=1, cancelled=5)
-    store.end_run(RunState.FAILED, counts, "one failed")
+    store.end_run(RunState.FAILED, changed(counts, capacity=4), "one failed")
     store.close()
     with StoreReader(folder) as reader:
         run = reader.find_run("paper")

@@ -20,7 +20,7 @@ TAIL = (
 
 
 def run_started(run="demo-7", **more):
-    return events.RunStarted(at=time.time(), run=run, flow="demo", store="/tmp/x/.scriptflow", capacity=4, **more)
+    return events.RunStarted(at=time.time(), run=run, flow="demo", store="/tmp/x/.scriptflow", **more)
 
 
 def queued(task, group="", reasons=(("output-missing", "out.txt"),)):

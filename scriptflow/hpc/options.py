@@ -1,0 +1,158 @@
+"""Read the options of a batch executor, of the executor as a whole and of one job.
+
+Knows names and values; knows nothing of any one batch system but what it accepts beyond the common ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scriptflow.core.frozen import frozen
+from scriptflow.core.nearest import nearest
+from scriptflow.core.units import bytes_of, seconds_of
+from scriptflow.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scriptflow.core.job import Job
+
+COMMON = (
+    "maxsize", "array_max", "poll", "queue", "partition", "account", "modules", "walltime", "memory", "pe",
+    "directives", "prologue", "env",
+)  # fmt: skip
+_OF_THE_EXECUTOR = ("maxsize", "array_max", "poll", "type")
+_SLOTS, _ARRAY_MAX = 1000, 1000
+
+
+@frozen
+class Pace:
+    """How often, how long: seconds.
+
+    Attributes:
+        gather_s: jobs that come within this time are submitted together.
+        poll_s, longest_poll_s: the batch system is asked after the one, growing to the other while nothing ends.
+        look_s: how often exit records are looked for.
+        deadline_s: no command of a batch system may take longer; a hung daemon holds them for minutes.
+        settle_s: between two looks for a job whose submission was not answered.
+        grace_s: how long a job may be in neither queue nor accounting.
+        lag_s: how long an exit record may be late on a shared disk.
+    """
+
+    gather_s: float = 0.05
+    poll_s: float = 2.0
+    longest_poll_s: float = 60.0
+    look_s: float = 0.25
+    deadline_s: float = 60.0
+    settle_s: float = 30.0
+    grace_s: float = 30.0
+    lag_s: float = 10.0
+
+
+@frozen
+class Ask:
+    """What one job, or each element of an array, asks of the batch system."""
+
+    cpus: int = 1
+    memory_bytes: int | None = None
+    gpus: int = 0
+    walltime_s: float | None = None
+    queue: str = ""
+    account: str = ""
+    pe: str = ""
+    directives: tuple[str, ...] = ()
+
+
+@frozen
+class Surroundings:
+    """What a job's shell does before its command."""
+
+    modules: tuple[str, ...] = ()
+    prologue: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+
+
+class Options:
+    """The options of one executor; see ``COMMON`` and the executor's own page.
+
+    Raises:
+        SettingsError: an unknown name, or a value of the wrong kind.
+    """
+
+    def __init__(self, kind: str, options: Mapping[str, object], extra: Sequence[str] = ()) -> None:
+        self._kind = kind
+        self._known = (*COMMON, *extra)
+        self._given = dict(options)
+        self._check(options, (*self._known, "type"))
+        self.slots = self._whole("maxsize", _SLOTS)
+        self.array_max = self._whole("array_max", _ARRAY_MAX)
+        poll = options.get("poll")
+        self.poll_s = None if poll is None else seconds_of(poll)  # type: ignore[arg-type]  # it refuses what it does not know
+        self.of({})
+
+    def of(self, job_options: Mapping[str, object], job: Job | None = None) -> tuple[Ask, Surroundings]:
+        """Return what a job asks for: its own resources and options first, then the executor's."""
+        self._check(job_options, tuple(name for name in self._known if name not in _OF_THE_EXECUTOR))
+        given = {**self._given, **job_options}
+        memory, walltime = given.get("memory"), given.get("walltime")
+        memory_bytes = None if memory is None else bytes_of(memory)  # type: ignore[arg-type]  # the same
+        walltime_s = None if walltime is None else seconds_of(walltime)  # type: ignore[arg-type]  # the same
+        if job is not None:
+            memory_bytes = memory_bytes if job.resources.memory_bytes is None else job.resources.memory_bytes
+            walltime_s = walltime_s if job.resources.walltime_s is None else job.resources.walltime_s
+        ask = Ask(
+            cpus=job.resources.cpus if job else 1,
+            memory_bytes=memory_bytes,
+            gpus=job.resources.gpus if job else 0,
+            walltime_s=walltime_s,
+            queue=self._word(given, "partition") or self._word(given, "queue"),
+            account=self._word(given, "account"),
+            pe=self._word(given, "pe"),
+            directives=self._lines(given, "directives"),
+        )
+        return ask, Surroundings(
+            modules=self._lines(given, "modules"),
+            prologue="\n".join(self._lines(given, "prologue")),
+            env=self._environment(given),
+        )
+
+    def own(self, name: str, default: str) -> str:
+        """Return one of the executor's extra options, a word."""
+        return self._word(self._given, name) or default
+
+    def _check(self, options: Mapping[str, object], known: Sequence[str]) -> None:
+        for name in options:
+            if name not in known:
+                near = nearest(name, known)
+                raise SettingsError(
+                    f"the {self._kind} executor has no option {name!r}",
+                    why=f"its options are {', '.join(word for word in known if word != 'type')}",
+                    do=f"write {near!r}" if near else "",
+                )
+
+    def _whole(self, name: str, default: int) -> int:
+        value = self._given.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SettingsError(f"{name} = {value!r} is not a whole number from 1 up", do=f"write {name} = {default}")
+        return value
+
+    def _word(self, given: Mapping[str, object], name: str) -> str:
+        value = given.get(name, "")
+        if not isinstance(value, str) or any(letter.isspace() for letter in value):
+            raise SettingsError(f"{name} = {value!r} is not one word", do=f'write {name} = "WORD"')
+        return value
+
+    def _lines(self, given: Mapping[str, object], name: str) -> tuple[str, ...]:
+        value = given.get(name, ())
+        lines = value.splitlines() if isinstance(value, str) else value
+        if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
+            raise SettingsError(f"{name} = {value!r} is not a list of texts", do=f'write {name} = ["...", "..."]')
+        return tuple(lines)
+
+    def _environment(self, given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+        value = given.get("env", {})
+        if not isinstance(value, dict):
+            raise SettingsError(
+                f"env = {value!r} is not a table of names and values", do='write env = {NAME = "value"}'
+            )
+        return tuple((str(name), str(text)) for name, text in value.items())

@@ -1,0 +1,464 @@
+"""Whatever becomes of the store: the flow is refused with the next step, or runs on, and never takes stale for new."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+from ground import until
+
+ROOT = os.geteuid() == 0
+STEPS = 12
+SAMPLE = int(os.environ.get("CHAOS_STORE_SAMPLE", "40"))  # 0: every place
+FLOW = """
+    async def flow_store():
+        await sf.bag(*(sf.Task(["sh", "-c", "echo %d >> ran; cat in-%d > out-%d" % (n, n, n)], inputs="in-%d" % n,
+                               outputs="out-%d" % n, name="t%d" % n) for n in range({steps})))
+"""
+
+
+@pytest.fixture
+def built(ground):
+    """A ground whose outputs were made a while ago, and whose store was closed cleanly."""
+    ground.flow(FLOW.format(steps=STEPS))
+    for n in range(STEPS):
+        (ground / f"in-{n}").write_text(f"old {n}\n")
+        os.utime(ground / f"in-{n}", (1_700_000_000, 1_700_000_000))
+    ground.run("-q")
+    return ground
+
+
+def keep_wal(ground):
+    """Kill a head during its run, so that the newest records are in the WAL alone; return the number of its outputs."""
+    ground.flow(FLOW.format(steps=STEPS).replace("cat in", "[ %d -lt 6 ] || until [ -e go ]; do sleep 0.01; done; cat in")
+                .replace("% (n, n, n)", "% (n, n, n, n)"))  # fmt: skip
+    head = ground.start("run", "-j", str(STEPS))
+    until(lambda: ground.answer("status")["ran"] >= 6, what="six ends on record", head=head)
+    head.kill()
+    head.wait()
+    ground.assert_no_process()
+    (ground / "go").touch()
+    assert (ground / ".scriptflow/runs.db-wal").stat().st_size > 0
+
+
+def snapshot(ground):
+    return {path.name: path.read_bytes() for path in (ground / ".scriptflow").glob("runs.db*")}
+
+
+def restore(ground, files):
+    for path in (ground / ".scriptflow").glob("runs.db*"):
+        path.unlink()
+    for name, data in files.items():
+        (ground / ".scriptflow" / name).write_bytes(data)
+
+
+def assert_copes(ground, damage):
+    """After the damage, edit one input as old as the rest; the next run must notice, or refuse with the next step."""
+    (ground / "in-0").write_text(f"new {damage} 0\n")
+    head = ground.start("run", "-q")
+    told = head.end()
+    assert "Traceback" not in told, (damage, told)
+    if head.returncode == 0:
+        for n in range(STEPS):
+            assert (ground / f"out-{n}").read_text() == (ground / f"in-{n}").read_text(), (damage, n, told)
+        assert ground.counts() == (0, STEPS, 0), damage
+        assert ground.litter() == [], damage
+    else:
+        assert head.returncode in (1, 2, 75), (damage, told)
+        assert "runs.db" in told, (damage, told)
+        assert "help:" in told, (damage, told)
+    return head.returncode, told
+
+
+def places(size, step=512):
+    every = list(range(0, size, step))
+    return every if SAMPLE == 0 or len(every) <= SAMPLE else sorted(random.Random(size).sample(every, SAMPLE))
+
+
+def assert_kept(ground, damaged, told):
+    """What a damaged store was set aside as still has its bytes, and was named."""
+    aside = [path for path in (ground / ".scriptflow").glob("*.damaged-*") if path.name.startswith("runs.db.damaged")]
+    for path in aside:
+        if path.read_bytes() == damaged:
+            assert path.name in told
+            return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cut_store_is_set_aside_or_whole(built):
+    files = snapshot(built)
+    for size in places(len(files["runs.db"])):
+        cut = files["runs.db"][:size]
+        restore(built, files | {"runs.db": cut})
+        code, told = assert_copes(built, f"cut to {size}")
+        assert code == 0, (size, told)
+        if 0 < size:
+            assert assert_kept(built, cut, told), (size, told)
+        for path in (built / ".scriptflow").glob("*.damaged-*"):
+            path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cut_wal_is_a_shorter_past(built):
+    """What a power cut leaves: commits that did not reach the disk are as if they had not been."""
+    keep_wal(built)
+    files = snapshot(built)
+    outputs = {f"out-{n}": (built / f"out-{n}").read_bytes() for n in range(6)}
+    for size in places(len(files["runs.db-wal"])):
+        restore(built, files | {"runs.db-wal": files["runs.db-wal"][:size]})
+        for name, data in outputs.items():
+            (built / name).write_bytes(data)
+        (built / "out-7").write_text("half")
+        code, told = assert_copes(built, f"WAL cut to {size}")
+        assert code == 0, (size, told)
+        assert not list((built / ".scriptflow").glob("*.damaged-*")), (size, told)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_flipped_byte_never_lets_stale_pass(built):
+    files = snapshot(built)
+    rng = random.Random(5)
+    for _ in range(SAMPLE or 200):
+        data = bytearray(files["runs.db"])
+        place = rng.randrange(len(data))
+        data[place] ^= 1 << rng.randrange(8)
+        restore(built, files | {"runs.db": bytes(data)})
+        assert_copes(built, f"flip at {place}")
+        for path in (built / ".scriptflow").glob("*.damaged-*"):
+            path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["zeros", "noise", "text", "empty"])
+def test_a_store_of_other_content_is_set_aside_with_its_bytes(built, kind):
+    size = (built / ".scriptflow/runs.db").stat().st_size
+    data = {"zeros": bytes(size), "noise": random.Random(3).randbytes(size), "text": b"a note\n", "empty": b""}[kind]
+    (built / ".scriptflow/runs.db").write_bytes(data)
+    code, told = assert_copes(built, kind)
+    assert code == 0
+    assert kind == "empty" or assert_kept(built, data, told), told
+
+
+def test_a_missing_wal_never_lets_stale_pass(built):
+    keep_wal(built)
+    (built / ".scriptflow/runs.db-wal").unlink()
+    assert_copes(built, "no WAL")
+
+
+def test_a_foreign_database_is_refused_and_left_alone(built):
+    path = built / ".scriptflow/runs.db"
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+        other.commit()
+    data = path.read_bytes()
+    code, told = assert_copes(built, "foreign")
+    assert path.read_bytes() == data or assert_kept(built, data, told), (code, told)
+
+
+def test_a_newer_schema_is_refused_untouched(built):
+    with contextlib.closing(sqlite3.connect(built / ".scriptflow/runs.db")) as rows:
+        rows.execute("PRAGMA user_version = 999")
+        rows.execute("UPDATE migrations SET version = 999 WHERE version = (SELECT max(version) FROM migrations)")
+        rows.commit()
+    files = snapshot(built)
+    told = built.run(code=2)
+    assert "newer" in told
+    assert "help:" in told
+    assert snapshot(built)["runs.db"] == files["runs.db"]
+    for words in (["runs"], ["status"], ["show", "t1"], ["logs", "t1"]):
+        head = built.start(*words)
+        assert "Traceback" not in head.end()
+
+
+@pytest.mark.parametrize("name", ["runs.db", "runs.db-wal", "lock"])
+def test_a_folder_in_the_place_of_a_file_is_refused_with_the_next_step(built, name):
+    path = built / ".scriptflow" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    (path / "mine").write_text("mine")
+    head = built.start("run")
+    told = head.end()
+    assert "Traceback" not in told, told
+    if head.returncode:
+        assert head.returncode in (1, 2), told
+        assert name in told
+        assert "help:" in told
+    kept = [file for file in (built / ".scriptflow").rglob("mine")]
+    assert kept
+    assert kept[0].read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_with_the_next_step(built):
+    shutil.rmtree(built / ".scriptflow")
+    (built / ".scriptflow").write_text("mine")
+    told = built.run(code=2)
+    assert ".scriptflow" in told
+    assert "help:" in told
+    assert (built / ".scriptflow").read_text() == "mine"
+
+
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+needs_other_user = pytest.mark.skipif(not (ROOT and shutil.which("setpriv")), reason="needs root and setpriv")
+
+
+def give_away(ground):
+    """Let user 65534 own the ground, and reach it."""
+    for path in [ground.folder, *ground.folder.rglob("*")]:
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    for parent in ground.folder.parents:
+        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
+            parent.chmod(parent.stat().st_mode | 0o711)
+    ground.env["HOME"] = str(ground.folder)
+
+
+@needs_other_user
+@pytest.mark.parametrize("name", [".scriptflow", ".scriptflow/runs.db", ".scriptflow/lock", ".scriptflow/logs", "."])
+@pytest.mark.parametrize("mode", ["000", "read-only"])
+def test_no_permission_is_said_in_one_line_before_anything_runs(built, name, mode):
+    give_away(built)
+    path = built.folder / name
+    was = path.stat().st_mode
+    (built / "in-0").write_text("new\n")
+    os.chown(built / "in-0", 65534, 65534)
+    path.chmod(0 if mode == "000" else was & 0o555)
+    ran = (built / "ran").read_text()
+    try:
+        head = built.start("run", before=AS_NOBODY, cwd="/" if name == "." and mode == "000" else None,
+                           **({"PWD": str(built.folder)} if name == "." else {}))  # fmt: skip
+        told = head.end()
+    finally:
+        path.chmod(was)
+    assert "Traceback" not in told, told
+    if head.returncode == 0 and mode == "read-only" and name == ".":
+        pytest.fail(f"nothing can be written there\n{told}")
+    if head.returncode != 0:
+        assert (built / "ran").read_text() == ran, told
+        assert "Permission denied" in told or "permission" in told or "no flow" in told, told
+        assert head.returncode == 2, told
+
+
+@needs_other_user
+def test_reading_commands_work_for_a_user_who_may_only_read(built):
+    give_away(built)
+    for path in [built / ".scriptflow", *(built / ".scriptflow").rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (built / ".scriptflow").chmod(0o555)
+    nobody = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    for words in (["runs"], ["status"], ["show", "t1"], ["list"], ["plan"]):
+        told = built.call(*words, before=nobody)
+        assert "Traceback" not in told
+
+
+@needs_other_user
+def test_a_store_of_another_user_is_refused_when_others_may_write_it(built):
+    give_away(built)
+    (built / ".scriptflow").chmod(0o777)
+    head = built.start("run")  # as root
+    told = head.end()
+    assert "Traceback" not in told
+    if head.returncode == 0:
+        assert (built / ".scriptflow").stat().st_uid == 65534
+
+
+@pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
+def test_a_lock_of_another_program_is_waited_out(built, how):
+    with contextlib.closing(sqlite3.connect(built / ".scriptflow/runs.db", isolation_level=None)) as other:
+        other.execute(f"BEGIN {how}")
+        (built / "in-0").write_text("newer\n")
+        head = built.start("run")
+        until(lambda: "waiting" in head.told() or "locked" in head.told() or head.poll() is not None, what="a word")
+        other.execute("ROLLBACK")
+        head.end(0)
+    assert (built / "out-0").read_text() == "newer\n"
+
+
+@pytest.mark.slow
+def test_a_lock_that_stays_gives_75(built):
+    with contextlib.closing(sqlite3.connect(built / ".scriptflow/runs.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = built.run(code=75, limit=50)
+    assert "locked" in told
+
+
+def test_a_lost_store_together_with_cut_outputs_takes_no_cut_file_for_done(ground):
+    """The marker beside each output in flight outlives the store."""
+    ground.flow("""
+        async def flow_lost():
+            await sf.bag(*(sf.Task(["sh", "-c", "echo half > out-%d; [ -e go ] || sleep 99; echo all > out-%d" % (n, n)],
+                                   outputs="out-%d" % n) for n in range(8)))
+    """)
+    head = ground.start("run", "-j", "8")
+    until(lambda: all((ground / f"out-{n}").exists() and (ground / f"out-{n}").read_text() for n in range(8)),
+          what="eight halves", head=head)  # fmt: skip
+    head.kill()
+    head.wait()
+    ground.assert_no_process()
+    shutil.rmtree(ground / ".scriptflow")
+    (ground / "go").touch()
+    assert ground.counts()[0] == 8
+    assert all((ground / f"out-{n}").read_text() == "all\n" for n in range(8))
+    assert ground.counts() == (0, 8, 0)
+    assert ground.litter() == []
+
+
+def test_a_lost_store_means_the_rule_of_make_and_no_more(built):
+    shutil.rmtree(built / ".scriptflow")
+    assert built.counts() == (0, STEPS, 0)
+    shutil.rmtree(built / ".scriptflow")
+    (built / "in-3").write_text("newer\n")
+    assert built.counts() == (1, STEPS - 1, 0)
+    assert (built / "out-3").read_text() == "newer\n"
+
+
+def test_a_store_put_back_from_a_backup_takes_no_newer_output_for_its_own(built):
+    files = snapshot(built)
+    (built / "in-0").write_text("second\n")
+    built.run()
+    (built / "in-0").write_text("third!\n")
+    built.run()
+    restore(built, files)
+    assert built.counts()[0] == 1
+    assert (built / "out-0").read_text() == "third!\n"
+
+
+def small_disk(path, size):
+    path.mkdir(exist_ok=True)
+    if not ROOT:
+        pytest.skip("mounting a small disk needs root")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+
+
+@pytest.fixture
+def disk(request):
+    """Mount small disks; unmount them at the end."""
+    mounted = []
+
+    def mount(path, size):
+        small_disk(path, size)
+        mounted.append(path)
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+def fill(path, leave=0):
+    with contextlib.suppress(OSError), open(path / "ballast", "wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    size = (path / "ballast").stat().st_size
+    os.truncate(path / "ballast", max(0, size - leave))
+
+
+@pytest.mark.parametrize("leave_kb", [0, 4, 16, 40, 80, 120, 160])
+def test_a_full_disk_under_the_store_stops_with_its_name_and_goes_on_when_there_is_room(ground, disk, leave_kb):
+    (ground / ".scriptflow").mkdir(mode=0o700)
+    disk(ground / ".scriptflow", "2m")
+    (ground / ".scriptflow").chmod(0o700)
+    ground.flow("""
+        async def flow_full():
+            await sf.bag(*(sf.Task(["sh", "-c", "echo %d >> ran; echo %d > out-%d; : %s" % (n, n, n, "x" * 900)],
+                                   outputs="out-%d" % n, name="t%d" % n) for n in range(150)))
+    """)
+    fill(ground / ".scriptflow", leave_kb * 1024)
+    head = ground.start("run", "-j", "4")
+    told = head.end()
+    assert "Traceback" not in told, told
+    assert head.returncode in (1, 2), told
+    assert "full" in told or "No space" in told, told
+    ground.assert_no_process()
+    (ground / ".scriptflow/ballast").unlink()
+    ground.run()
+    assert all((ground / f"out-{n}").read_text() == f"{n}\n" for n in range(150))
+    assert ground.counts() == (0, 150, 0)
+    ground.assert_sound()
+    assert ground.litter() == []
+
+
+def test_a_full_disk_under_outputs_takes_no_cut_file_for_done(ground, disk):
+    (ground / "out").mkdir()
+    disk(ground / "out", "256k")
+    ground.flow("""
+        async def flow_full():
+            await sf.bag(*(sf.Task("head -c 40000 /dev/zero > out/%d || exit 1" % n, shell=True, outputs="out/%d" % n)
+                           for n in range(12)))
+    """)
+    told = ground.run(code=1)
+    assert "No space" in told, told
+    assert all((ground / f"out/{n}").stat().st_size == 40000 for n in range(12) if (ground / f"out/{n}").exists())
+    assert ground.litter() == []
+    subprocess.run(["mount", "-o", "remount,size=4m", ground / "out"], check=True)
+    ground.run()
+    assert all((ground / f"out/{n}").stat().st_size == 40000 for n in range(12))
+    assert ground.counts() == (0, 12, 0)
+
+
+def test_a_full_disk_under_outputs_of_a_command_that_does_not_look_is_the_command_s_own(ground, disk):
+    """Exit 0 with a cut file cannot be told from a good end: said in docs/explanation/reliability.md."""
+    (ground / "out").mkdir()
+    disk(ground / "out", "64k")
+    ground.flow("""
+        async def flow_full():
+            await sf.Task("head -c 400000 /dev/zero > out/x 2>/dev/null; true", shell=True, outputs="out/x")
+    """)
+    ground.run()
+
+
+def test_a_full_disk_under_logs_lets_jobs_end_with_their_own_result(ground, disk):
+    ground.flow("""
+        async def flow_full():
+            await sf.bag(*(sf.Task(["sh", "-c", "seq 20000; echo %d > out-%d" % (n, n)], outputs="out-%d" % n)
+                           for n in range(4)))
+    """)
+    (ground / ".scriptflow/logs").mkdir(parents=True, mode=0o700)
+    (ground / ".scriptflow").chmod(0o700)
+    disk(ground / ".scriptflow/logs", "128k")
+    told = ground.run()
+    assert all((ground / f"out-{n}").read_text() == f"{n}\n" for n in range(4)), told
+
+
+def test_a_read_only_disk_is_said_before_anything_runs(ground, disk):
+    disk(ground.folder, "4m")
+    ground.flow("async def flow_demo(): await sf.Task('touch out', outputs='out')")
+    subprocess.run(["mount", "-o", "remount,ro", ground.folder], check=True)
+    told = ground.run(code=2)
+    assert "ead-only" in told, told
+
+
+def test_a_store_that_vanishes_during_a_run_stops_it(ground):
+    ground.flow("""
+        async def flow_gone():
+            await sf.Task(["sh", "-c", "echo $$ > pid; until [ -e go ]; do sleep 0.01; done; echo > out"], outputs="out")
+            await sf.Task(["sh", "-c", "echo > out-2"], outputs="out-2")
+    """)
+    head = ground.start("run")
+    until((ground / "pid").exists, what="the task", head=head)
+    shutil.rmtree(ground / ".scriptflow")
+    (ground / "go").touch()
+    told = head.end(limit=20)
+    assert "Traceback" not in told, told
+    ground.assert_no_process()
+    ground.run()
+    assert (ground / "out-2").exists()
+
+
+def test_a_killed_upgrade_of_the_store_leaves_the_old_one(built):
+    """A head killed at its very first instants: the store is one that the next can open."""
+    for delay in range(1, 13):
+        head = built.start("run")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            head.wait(delay / 100)
+        head.send_signal(signal.SIGKILL)
+        head.wait()
+    assert built.counts() == (0, STEPS, 0)
+    built.assert_sound()
