@@ -156,7 +156,9 @@ def _where(error: BaseException, file: str) -> str:
 # --- from Python ----------------------------------------------------------------------------------
 
 
-def _flow_of(target: Any, params: Mapping[str, Any]) -> tuple[str, str, Callable[[], Coroutine[Any, Any, Any]]]:  # noqa: ANN401
+def _flow_of(
+    target: Any,  # noqa: ANN401 (a function, a task, or anything that can be awaited)
+) -> tuple[str, str, Callable[[], Coroutine[Any, Any, Any]]]:
     """Return a flow's folder, its name, and what makes its coroutine."""
     if callable(target) and not hasattr(target, "__await__"):
         code = getattr(target, "__code__", None)
@@ -179,7 +181,7 @@ def _flow_of(target: Any, params: Mapping[str, Any]) -> tuple[str, str, Callable
     code = getattr(target, "_code", None) or getattr(target, "cr_code", None)
     file = code.co_filename if code else ""
     inside = os.path.dirname(os.path.abspath(__file__))
-    return _folder_of("" if file.startswith(inside) else file), getattr(target, "__name__", "main"), wait
+    return _folder_of(caller if file.startswith(inside) else file), getattr(target, "__name__", "main"), wait
 
 
 def _folder_of(file: str) -> str:
@@ -222,7 +224,7 @@ def run(
     """
     if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
         raise UsageError("sf.run cannot be called while an event loop runs", do="await sf.run_async(...)")
-    folder, name, make = _flow_of(flow, params)
+    folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
     session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
     result = _driven(session, make, at_once=False)
     if result.error is not None and not isinstance(result.error, ScriptflowError):
@@ -240,7 +242,7 @@ async def run_async(
     **params: Any,
 ) -> RunResult:
     """Do what ``run`` does on the loop that runs already, in a notebook for one."""
-    folder, name, make = _flow_of(flow, params)
+    folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
     session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
     head = session.head
     head.enter()
@@ -257,13 +259,19 @@ async def run_async(
 
 
 async def _rest(session: Session, value: object, error: BaseException | None) -> RunResult:
-    """Wait for what was started, close the executors, record the end."""
-    if session.head.works:
-        if error is not None:
-            session.head.dispatcher.stop("the flow ended with an error", session.settings.grace)
-        await session.head.dispatcher.drained()
-        await session.head.dispatcher.close()
-    return session.finish(value, error, "")
+    """Wait for what was started, close the executors, record the end.
+
+    What somebody waited for who was cancelled is stopped: Ctrl-C under plain asyncio shows as just that.
+    """
+    head = session.head
+    stopped_by = ""
+    if head.works:
+        if head.deserted and not head.dispatcher.idle:
+            stopped_by = "SIGINT"
+            head.dispatcher.stop("nobody waits for it any more", session.settings.grace)
+        await head.dispatcher.drained()
+        await head.dispatcher.close()
+    return session.finish(value, error, stopped_by)
 
 
 class Head:

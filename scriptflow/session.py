@@ -43,8 +43,8 @@ class Session:
         self, folder: str, flow: str, params: Mapping[str, object], settings: Settings, options: RunOptions,
         listeners: Sequence[Listener],
     ) -> None:  # fmt: skip
-        from scriptflow.core.here import git_commit, host, user
         from scriptflow.core.records import RunStart
+        from scriptflow.engine.here import git_commit, host, user
         from scriptflow.store.sqlite import SqliteStore
 
         self.folder = folder
@@ -123,6 +123,8 @@ class Session:
         works = head.dispatcher if head.works else None
         counts = works.counts() if works else RunCounts(skipped=head.skipped)
         error = error or head.failure
+        if isinstance(error, SystemExit) and not error.code:
+            error = None  # the flow said that it was done
         status = RunState.SUCCEEDED
         if stopped_by:
             status = RunState.CANCELLED
@@ -219,4 +221,6 @@ def _exit_code(error: BaseException | None, stopped_by: str, *, failed: int, beg
     if isinstance(error, ScriptflowError):
         # A mistake in the graph is wrong use while nothing was started, and a failed run after that.
         return 1 if error.exit_code == UsageError.exit_code and began else error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1 if error.code else int(bool(failed))
     return 1 if error is not None or failed else 0

@@ -9,7 +9,7 @@ import os
 
 from scriptflow.core.fingerprint import manifest_text
 from scriptflow.core.paths import Glob
-from scriptflow.errors import TaskError
+from scriptflow.errors import TaskError, UnitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def checked_options(options: Mapping[str, Any], place: Place) -> dict[str, Any]:
         UnitError: a size or a time in no known form.
     """
     from scriptflow.core.task import DEFAULTS
-    from scriptflow.core.units import bytes_of, seconds_of
 
     for key, value in options.items():
         if key not in DEFAULTS:
@@ -77,43 +76,68 @@ def checked_options(options: Mapping[str, Any], place: Place) -> dict[str, Any]:
                 do=f"did you mean {near[0]}?" if near else "",
                 place=place,
             )
-        if key in _WHOLE_NUMBERS and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise TaskError(f"{key}={value!r} is no whole number from 0 up", do=f"{key}=1", place=place)
+        _check_option(key, value, place)
+    return dict(options)
+
+
+def _check_option(key: str, value: Any, place: Place) -> None:  # noqa: ANN401
+    """Raise what is wrong with one option."""
+    from scriptflow.core.units import bytes_of, seconds_of
+
+    if key in _WHOLE_NUMBERS and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise TaskError(f"{key}={value!r} is no whole number from 0 up", do=f"{key}=1", place=place)
+    if key == "priority" and (not isinstance(value, int) or isinstance(value, bool)):
+        raise TaskError(f"priority={value!r} is no whole number", do="priority=1", place=place)
+    if key in ("container", "executor") and not isinstance(value, str | None):
+        raise TaskError(f"{key}={value!r} is no text", place=place)
+    if key == "cwd" and not isinstance(value, str | os.PathLike | None):
+        raise TaskError(f"cwd={value!r} is no path of a folder", place=place)
+    if key == "check" and value not in (None, "mtime", "content"):
+        raise TaskError(f"check={value!r} is neither mtime nor content", do='check="content"', place=place)
+    if key in ("env", "labels", "props") and value is not None:
+        if not hasattr(value, "items"):
+            raise TaskError(f"{key}={value!r} is no dict", do=f'{key}={{"NAME": "value"}}', place=place)
+        if key == "env":
+            _check_env(value, place)
+    try:
         if key in _TIMES and value is not None:
             seconds_of(value)
         if key == "memory" and value is not None:
             bytes_of(value)
-        if key == "check" and value not in (None, "mtime", "content"):
-            raise TaskError(f"check={value!r} is neither mtime nor content", do='check="content"', place=place)
-        if key in ("env", "labels", "props") and value is not None and not hasattr(value, "items"):
-            raise TaskError(f"{key}={value!r} is no dict", do=f'{key}={{"NAME": "value"}}', place=place)
-    return dict(options)
+    except UnitError as error:
+        error.place = place
+        raise
+
+
+def _check_env(env: Mapping[Any, Any], place: Place) -> None:
+    for name, value in env.items():
+        if not isinstance(name, str) or not name or "=" in name or not _can_be_passed(name):
+            raise TaskError(f"env has {name!r}, which is no name of a variable", place=place)
+        if not _can_be_passed(str(value)):
+            raise TaskError(f"env has {name}={value!r}, which cannot be given to a program", place=place)
 
 
 def paths_in(task: Task, folder: str) -> tuple[str, ...]:
     """Return the paths of all inputs: tasks by their outputs, globs as what matches now."""
-    found: list[str] = []
-    for item in task._inputs:
-        if type(item) is str:
-            found.append(item)
-        elif isinstance(item, Glob):
-            found.extend(item.expand(folder))
-        elif isinstance(item, str):
-            found.append(item)
-        else:
-            found.extend(paths_out(item, folder))
-    return tuple(found)
+    return _expanded(task._inputs, folder)
 
 
 def paths_out(task: Task, folder: str) -> tuple[str, ...]:
     """Return the paths of all outputs, globs as what matches now."""
     outputs = task._outputs
-    for item in outputs:
-        if isinstance(item, Glob):
-            return tuple(
-                [path for out in outputs for path in (out.expand(folder) if isinstance(out, Glob) else (str(out),))]
-            )
-    return outputs
+    return _expanded(outputs, folder) if any(isinstance(item, Glob) for item in outputs) else outputs
+
+
+def _expanded(items: Sequence[Any], folder: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in items:
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, Glob):
+            found.extend(item.expand(folder))
+        else:
+            found.extend(paths_out(item, folder))
+    return tuple(found)
 
 
 def declared(items: Sequence[Any]) -> list[str]:
@@ -170,9 +194,24 @@ def argv_of(task: Task, folder: str) -> tuple[str, ...]:
         argv = task.cmd
     if not argv:
         raise TaskError(f"the command of task {task.name} is empty", do="name a program to run", place=task.place)
-    if any("\0" in word for word in argv):
-        raise TaskError(f"the command of task {task.name} holds a NUL byte", place=task.place)
+    for word in argv:
+        if not _can_be_passed(word):
+            raise TaskError(
+                f"the command of task {task.name} cannot be given to a program",
+                why=f"{word!r} holds a NUL byte or is no text",
+                place=task.place,
+            )
     return argv
+
+
+def _can_be_passed(word: str) -> bool:
+    if "\0" in word:
+        return False
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def command_line(task: Task, folder: str = "") -> str:
@@ -205,7 +244,7 @@ def _filled(task: Task, folder: str) -> str:
         which = match[3]
         if which is None:
             chosen: Sequence[str] = paths[:1] if match[2] == "put" else paths
-        elif which.lstrip("-").isdigit():
+        elif _is_number(which):
             if not -len(paths) <= int(which) < len(paths):
                 raise TaskError(
                     f"{match[0]} in the command of task {task.name} is not there",
@@ -214,7 +253,7 @@ def _filled(task: Task, folder: str) -> str:
                 )
             chosen = (paths[int(which)],)
         elif which in named:
-            chosen = declared(named[which])
+            chosen = _expanded(named[which], folder)
         else:
             raise TaskError(
                 f"{match[0]} in the command of task {task.name} is not there",
@@ -226,6 +265,11 @@ def _filled(task: Task, folder: str) -> str:
         return " ".join(shlex.quote("./" + path if path.startswith("-") else path) for path in chosen)
 
     return re.sub(r"\{(in|out)(puts?)(?:\[([^\]{}]+)\])?\}", fill, text)
+
+
+def _is_number(text: str) -> bool:
+    digits = text[1:] if text[:1] == "-" else text
+    return digits.isascii() and digits.isdigit()
 
 
 def read_result(task: Task) -> Any:  # noqa: ANN401

@@ -58,6 +58,9 @@ class Files:
         """Look again at these next time: a job may have written them."""
         for path in paths:
             self.marks.pop(path, None)
+            while "/" in path:
+                path = path.rpartition("/")[0]
+                self.marks.pop(path, None)
 
     def seen(self, path: str, role: str) -> Seen:
         """Look at a file now, whatever was seen before; a missing one has size -1."""

@@ -36,7 +36,7 @@ def digest(manifest: str) -> str:
     """Return the task's key: 32 hex digits of the manifest's SHA-256."""
     import hashlib
 
-    return hashlib.sha256(manifest.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(manifest.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Manifest:

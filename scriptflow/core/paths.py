@@ -56,13 +56,21 @@ def plain(path: str) -> str:
     Raises:
         TaskError: it is empty or holds a NUL byte.
     """
-    if not path or "\0" in path:
+    if not path or "\0" in path or not (path.isascii() or _is_text(path)):
         raise TaskError(f"{path!r} is no path of a file", do="name a file, relative to the flow's folder")
     if path[0] == "." or path[-1] == "/" or "//" in path or "/." in path or (os.sep != "/" and "\\" in path):
         path = os.path.normpath(path)
         if os.sep != "/":
             path = path.replace(os.sep, "/")
     return path
+
+
+def _is_text(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def paths_of(value: Any, what: str) -> tuple[tuple[Any, ...], dict[str | None, tuple[Any, ...]] | None]:  # noqa: ANN401
@@ -80,12 +88,18 @@ def paths_of(value: Any, what: str) -> tuple[tuple[Any, ...], dict[str | None, t
     if value is None:
         return (), None
     if isinstance(value, dict):
-        groups = {key: paths_of(item, what)[0] for key, item in value.items()}
+        groups = {key: _group(item, what) for key, item in value.items()}
         return tuple(path for group in groups.values() for path in group), groups
     if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "__next__"):
-        items: Iterable[Any] = sorted(value) if isinstance(value, (set, frozenset)) else value
+        items: Iterable[Any] = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
         return tuple([path for item in items for path in _one(item, what)]), None
     return _one(value, what), None
+
+
+def _group(value: Any, what: str) -> tuple[Any, ...]:  # noqa: ANN401
+    if isinstance(value, dict):
+        raise TaskError(f"a group of {what} is itself a dict", do="name each group once, at the top")
+    return paths_of(value, what)[0]
 
 
 def _one(item: Any, what: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -99,7 +113,7 @@ def _one(item: Any, what: str) -> tuple[Any, ...]:  # noqa: ANN401
         path = os.fspath(item)
         if isinstance(path, str):
             return (plain(path.replace(os.sep, "/") if os.sep != "/" else path),)
-    if what == "inputs" and hasattr(item, "output_file"):
+    if what == "inputs" and hasattr(type(item), "output_file"):
         return (item,)
     if isinstance(item, (list, tuple)):
         return tuple([path for sub in item for path in _one(sub, what)])

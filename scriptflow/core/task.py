@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from scriptflow.core.context import DECLARED, GROUP, current_head
+from scriptflow.core.names import Uid, default_name
 from scriptflow.core.paths import Glob, paths_of, plain
 from scriptflow.core.states import GOOD, NEW, SETTLED, TaskState
 from scriptflow.errors import Place, TaskError, TaskFrozen
@@ -33,17 +34,6 @@ _NOTHING: dict[str, Any] = {}
 _OLD_PROPS = {"mem": "memory", "ncore": "cpus"}
 
 
-class Uid(str):
-    """A task's name: a plain ``str`` that, called, sets the name and returns the task."""
-
-    __slots__ = ("_task",)
-    _task: Task
-
-    def __call__(self, name: str) -> Task:
-        """Name the task; returns it."""
-        return self._task._rename(name)
-
-
 class Task:
     """A command (or a function) with inputs and outputs; awaiting it runs it unless it is up to date.
 
@@ -63,7 +53,8 @@ class Task:
         retries: so many more jobs after a failed one; ``retry_delay`` doubles each time.
         priority: higher starts first among those that wait; check: ``"mtime"`` or ``"content"``, by default the run's.
         labels: free words kept with the record; quiet: kept for old flows, output always goes to the log.
-        keep_partial: leave a failed task's outputs as ``NAME.partial``; update_in_place: the command changes its outputs.
+        keep_partial: leave a failed task's outputs as ``NAME.partial``.
+        update_in_place: the command changes its outputs, so they are not set aside before it starts.
 
     Raises:
         TaskError: an argument is of no use; at the line that made the task.
@@ -115,6 +106,8 @@ class Task:
         frame = sys._getframe(1)
         self._code: CodeType = frame.f_code
         self._line: int = frame.f_lineno
+        if name is not None and not isinstance(name, str):
+            raise TaskError(f"name={name!r} is no text", place=self.place)
         self._name = name
         self._options = _NOTHING
         self._group = GROUP.get()
@@ -123,12 +116,20 @@ class Task:
         self._life: Story | None = None
         self.cmd = cmd if type(cmd) is str else self._checked(cmd)
         # The plain cases first: most tasks of a large flow have one output and one or no input.
-        self._outputs: tuple[Any, ...] = (plain(outputs),) if type(outputs) is str else ()
-        self._inputs: tuple[Any, ...] = (plain(inputs),) if type(inputs) is str else ()
-        if not self._outputs and outputs != ():
-            self._set_outputs(outputs)
-        if not self._inputs and inputs != ():
-            self._set_inputs(inputs)
+        self._outputs: tuple[Any, ...] = ()
+        self._inputs: tuple[Any, ...] = ()
+        try:
+            if type(outputs) is str:
+                self._outputs = (plain(outputs),)
+            elif outputs != ():
+                self._set_outputs(outputs)
+            if type(inputs) is str:
+                self._inputs = (plain(inputs),)
+            elif inputs != ():
+                self._set_inputs(inputs)
+        except TaskError as error:
+            error.place = self.place
+            raise
         options = (
             shell, cwd, env, executor, container, cpus, memory, gpus, walltime, timeout, retries, retry_delay,
             priority, check, quiet, labels, keep_partial, update_in_place, props,
@@ -154,6 +155,7 @@ class Task:
         self._inputs += paths
         if groups:
             self._set("groups_in", {**(self.get("groups_in") or {}), **groups})
+        DECLARED.get().append(self)
         return self
 
     def add_deps(self, value: Any) -> Self:  # noqa: ANN401
@@ -203,7 +205,7 @@ class Task:
     @property
     def uid(self) -> Uid:
         """The task's name, as a ``str``; called, it sets the name and returns the task."""
-        uid = Uid(self._name or self._default_name())
+        uid = Uid(self._name or default_name(self))
         uid._task = self
         return uid
 
@@ -337,14 +339,8 @@ class Task:
     def _rename(self, name: str) -> Task:
         self._editable("uid")
         self._name = str(name)
+        DECLARED.get().append(self)
         return self
-
-    def _default_name(self) -> str:
-        if self._outputs:
-            first = self._outputs[0]
-            return first.pattern if isinstance(first, Glob) else str(first)
-        words = self.cmd.split(None, 1) if isinstance(self.cmd, str) else self.cmd
-        return words[0].rpartition("/")[2] if words else "task"
 
     def _set(self, option: str, value: Any) -> None:  # noqa: ANN401
         if self._options is _NOTHING:
@@ -379,10 +375,8 @@ class Task:
 
         for key, value in checked_options(options, self.place).items():
             if key == "props":
+                self._set_options({new: value[old] for old, new in _OLD_PROPS.items() if old in value})
                 value = {**(self.get("props") or {}), **value}
-                for old, new in _OLD_PROPS.items():
-                    if old in value:
-                        self._set(new, value[old])
             self._set(key, value)
 
     def _checked(self, cmd: Any) -> str | tuple[str, ...]:  # noqa: ANN401

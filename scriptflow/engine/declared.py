@@ -30,34 +30,28 @@ class Declared:
 
     def __init__(self) -> None:
         self.producers: dict[Any, Task] = {}
+        self.names: dict[str, Task] = {}
         self.has_globs = False
-        self._named: dict[str, Task] = {}
-        self._without_outputs: dict[str, Task] = {}
+        self._sent_without_outputs: dict[str, Task] = {}
+        self._made: list[Task] = []
         self._folders: dict[str, Task] = {}
 
     def add(self, task: Task) -> None:
-        """Note what a task makes and how it is called.
-
-        Raises:
-            DuplicateOutput: another task, not its equal, makes the same file.
-            DuplicateTask: another task, not its equal, has the same name.
-        """
+        """Note what a task makes and how it is called, as it is now; it may be edited and added again."""
         producers = self.producers
         for path in task._outputs:
-            other = producers.get(path)
-            if other is None:
+            other = producers.setdefault(path, task)
+            if other is not task and _gave_up(other, path):
                 producers[path] = task
-            elif other is not task:
-                self._claim(path, other, task)
             if isinstance(path, Directory):
                 self._folders[path] = task
         if not task._outputs:
-            self._without_outputs.setdefault(manifest_of(task), task)
-        if task._name is not None and task._state is NEW:
-            other = self._named.setdefault(task._name, task)
-            if other is not task:
-                self._same_name(other, task)
-        if not self.has_globs and any(type(item) is Glob for item in task._inputs):
+            self._made.append(task)
+        if task._name is not None:
+            other = self.names.setdefault(task._name, task)
+            if other is not task and _may_replace(other, other._name == task._name):
+                self.names[task._name] = task
+        if not self.has_globs and any(type(item) in (Glob, Directory) for item in task._inputs):
             self.has_globs = True
 
     def forget(self, task: Task) -> None:
@@ -65,26 +59,64 @@ class Declared:
         for path in task._outputs:
             if self.producers.get(path) is task:
                 del self.producers[path]
-        if task._name is not None:
-            self._named.pop(task._name, None)
+        if task._name is not None and self.names.get(task._name) is task:
+            del self.names[task._name]
         if not task._outputs:
-            self._without_outputs.pop(manifest_of(task), None)
+            self._sent_without_outputs.pop(manifest_of(task), None)
+            self._made = [other for other in self._made if other._state is NEW]
 
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never sent; patterns for copies are none of them."""
-        known = (*self.producers.values(), *self._without_outputs.values(), *self._named.values())
+        known = (*self.producers.values(), *self._made, *self.names.values())
         made = {id(task): task for task in known}
         return [task for task in made.values() if task._state is NEW and not _is_template(task)]
 
     def owner(self, task: Task) -> Task:
-        """Return the task that stands for this one and all its equals."""
-        if task._outputs:
-            return self.producers.get(task._outputs[0], task)
-        return self._without_outputs.get(manifest_of(task), task)
+        """Return the task that stands for this one and all its equals; from now on it cannot be edited.
+
+        Raises:
+            DuplicateOutput: another task, not its equal, makes the same file.
+            DuplicateTask: another task, not its equal, has the same name.
+        """
+        owner = task
+        for path in task._outputs:
+            other = self.producers.setdefault(path, task)
+            if other is task:
+                continue
+            if _gave_up(other, path):
+                self.producers[path] = task
+            elif manifest_of(other) == manifest_of(task):
+                owner = other
+            else:
+                raise DuplicateOutput(
+                    f"{path} is the output of {other.name} ({other.place}) and of {task.name} ({task.place})",
+                    do="give each its own file",
+                    place=task.place,
+                )
+        if not task._outputs:
+            owner = self._sent_without_outputs.setdefault(manifest_of(task), task)
+        if owner is task and task._name is not None:
+            self._check_name(task, task._name)
+        return owner
+
+    def _check_name(self, task: Task, name: str) -> None:
+        other = self.names.setdefault(name, task)
+        if other is task:
+            return
+        if _may_replace(other, other._name == name):
+            self.names[name] = task
+        elif manifest_of(other) != manifest_of(task):
+            raise DuplicateTask(
+                f"two different tasks are named {name} ({other.place}, {task.place})",
+                do=f'rename one, e.g. name="{name}-2"',
+                place=task.place,
+            )
 
     def maker(self, path: str) -> Task | None:
         """Return the task that makes a file, or the folder it lies in."""
         maker = self.producers.get(path)
+        if maker is not None and _gave_up(maker, path):
+            maker = None
         if maker is None and self._folders:
             at = path.rfind("/")
             while at > 0 and maker is None:
@@ -99,37 +131,31 @@ class Declared:
                 maker = self.maker(item)
                 if maker is not None and maker is not task:
                     yield maker
+                if isinstance(item, Directory):
+                    yield from self._makers_below(task, item + "/*")
             elif isinstance(item, Glob):
-                for path, maker in list(self.producers.items()):
-                    if isinstance(path, str) and maker is not task and fnmatchcase(path, item.pattern):
-                        yield maker
+                yield from self._makers_below(task, item.pattern)
             else:
                 yield item
                 owner = self.owner(item)
                 if owner is not item:
                     yield owner
 
-    def _claim(self, path: Any, other: Task, task: Task) -> None:  # noqa: ANN401
-        if _is_template(other) and other._state is NEW:
-            self.producers[path] = task
-        elif not _is_template(task) and manifest_of(other) != manifest_of(task):
-            raise DuplicateOutput(
-                f"{path} is the output of {other.name} ({other.place}) and of {task.name} ({task.place})",
-                do="give each its own file",
-                place=task.place,
-            )
-
-    def _same_name(self, other: Task, task: Task) -> None:
-        if _is_template(other) and other._state is NEW:
-            self._named[str(task._name)] = task
-        elif not _is_template(task) and manifest_of(other) != manifest_of(task):
-            raise DuplicateTask(
-                f"two different tasks are named {task.name} ({other.place}, {task.place})",
-                do=f'rename one, e.g. name="{task.name}-2"',
-                place=task.place,
-            )
+    def _makers_below(self, task: Task, pattern: str) -> Iterator[Task]:
+        for path, maker in list(self.producers.items()):
+            if isinstance(path, str) and maker is not task and fnmatchcase(path, pattern):
+                yield maker
 
 
 def _is_template(task: Task) -> bool:
     """Whether copies were made of a task, so that it need not run itself."""
     return "template" in task._options
+
+
+def _gave_up(task: Task, path: Any) -> bool:  # noqa: ANN401
+    """Whether a task that claimed an output once claims it no more, or only lent it to its copies."""
+    return _may_replace(task, path in task._outputs)
+
+
+def _may_replace(task: Task, still_claims: bool) -> bool:
+    return not still_claims or (task._state is NEW and _is_template(task))

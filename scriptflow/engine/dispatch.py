@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from scriptflow.core.job import JobReport
 from scriptflow.core.records import RunCounts
 from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
-from scriptflow.engine.hashing import SMALL_BYTES, Hasher
+from scriptflow.engine.beside import Beside
 from scriptflow.engine.opened import Opened
-from scriptflow.engine.watch import LoopWatch
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
@@ -23,14 +22,13 @@ if TYPE_CHECKING:
     from scriptflow.core.freshness import Reason
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job, JobId
-    from scriptflow.core.records import Seen
+    from scriptflow.core.records import JobStart, Seen
     from scriptflow.core.states import TaskState
     from scriptflow.engine.head import Head
     from scriptflow.engine.life import Life
     from scriptflow.engine.pools import Pool, Pools
 
 _TELL_EVERY_S = 0.5
-_TICK_S = 0.25
 _KEPT_FAILURES = 1000
 
 
@@ -75,9 +73,7 @@ class Dispatcher:
         self._told_at = 0.0
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._hasher: Hasher | None = None
-        self._watch: LoopWatch | None = None
-        self._next_tick: asyncio.TimerHandle | None = None
+        self._beside: Beside | None = None
 
     @property
     def opened(self) -> Opened:
@@ -97,6 +93,10 @@ class Dispatcher:
     def will_exist(self, path: str) -> bool:
         """Whether a file that is not there will be when the run gets so far."""
         return False
+
+    def planned_files(self, pattern: str) -> tuple[str, ...]:
+        """Return files that will match a glob when the run gets so far, none in a run."""
+        return ()
 
     def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
         """Return reasons that stand before the decided ones, none in a run."""
@@ -138,6 +138,14 @@ class Dispatcher:
         self._delayed[id(life)] = (life, handle)
         self._give_back(life)
 
+    def call_off(self, life: Life, why: str) -> None:
+        """Cancel a life that waits for room or for its next try."""
+        delayed = self._delayed.pop(id(life), None)
+        if delayed is not None:
+            delayed[1].cancel()
+        life.cancel(why)
+        self.plan_pump()
+
     def _delay_over(self, key: int) -> None:
         self._wait_for_room(self._delayed.pop(key)[0])
 
@@ -163,29 +171,33 @@ class Dispatcher:
         starts = []
         lives: list[Life] = []
         for life, pool, gpus in self.pools.take():
+            life.pool, life.gpus = pool, gpus
             if life.task._state is not QUEUED:  # called off while it waited
-                pool.give_back(life.asked, gpus)
-                self.plan_pump()
-                continue
-            if pool.name not in self.opened:
-                life.pool, life.gpus = pool, gpus
+                self._give_back(life)
+            elif pool.name not in self.opened:
                 self._not_open.append((life, pool))
                 self.opened.open(pool.name, self._opened)
-                continue
-            number = head.store.next_job()
-            try:
-                starts.append(life.begin(pool, gpus, number, self.run, self.run_id, str(head.store.folder)))
-            except ScriptflowError as error:
-                pool.give_back(life.asked, gpus)
-                life.pool = None
-                life.fail(error)
-                self.plan_pump()
-                continue
-            self.running[number] = life
-            lives.append(life)
+            elif (start := self._begin(life, pool, gpus)) is not None:
+                starts.append(start)
+                lives.append(life)
         if starts:
             head.store.started(starts, lambda error: self._launch(lives, error))
         self._tell_counts()
+        self._wake_if_idle()
+
+    def _begin(self, life: Life, pool: Pool, gpus: tuple[str, ...]) -> JobStart | None:
+        store = self.head.store
+        assert store is not None  # noqa: S101 (nothing begins without)
+        number = store.next_job()
+        try:
+            start = life.begin(pool, gpus, number, self.run, self.run_id, str(store.folder))
+        except Exception as error:  # noqa: BLE001 (whatever it is, its room must be given back and its task end)
+            life.job = None
+            self._give_back(life)
+            life.fail(error if isinstance(error, ScriptflowError) else self._own_bug(error))
+            return None
+        self.running[number] = life
+        return start
 
     def _opened(self, name: str, error: ScriptflowError | None) -> None:
         """Let the lives that waited for an executor go on, or fail with it."""
@@ -193,6 +205,8 @@ class Dispatcher:
         self._not_open = [entry for entry in self._not_open if entry[1].name != name]
         for life in waiting:
             self._give_back(life)
+            if life.task._state is not QUEUED:  # called off meanwhile
+                continue
             if error is not None:
                 life.fail(error)
             else:
@@ -211,9 +225,9 @@ class Dispatcher:
             assert life.pool is not None  # noqa: S101 (begun)
             try:
                 life.make_ready()
-            except OSError as problem:
-                report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(),
-                                   detail=f"its outputs cannot be written: {problem}")  # fmt: skip
+            except Exception as problem:  # noqa: BLE001 (nobody waits on this thread: it must be told on the loop's)
+                detail = f"its outputs cannot be written: {problem}"
+                report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=detail)
                 loop.call_soon_threadsafe(self.ended, life.job, report)
             else:
                 ready.setdefault(life.pool.name, []).append(life.job)
@@ -243,11 +257,13 @@ class Dispatcher:
             life.cancel(failure.what)
         self.stop(failure.what, None)
 
-    def _own_bug(self, error: BaseException) -> None:
+    def _own_bug(self, error: BaseException) -> InternalError:
         """Stop the run: what follows would not be sound."""
-        self.head.failure = InternalError(f"{type(error).__name__}: {error}")
-        self.head.failure.__cause__ = error
-        self.stop("a bug of scriptflow", 0.0)
+        failure = InternalError(f"{type(error).__name__}: {error}")
+        failure.__cause__ = error
+        self.head.failure = failure
+        self._event_loop().call_soon(self.stop, "a bug of scriptflow", 0.0)
+        return failure
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -260,7 +276,10 @@ class Dispatcher:
             self.head.move(life.task, RUNNING)
             self.head.tell.started(life)
         pool, gpus = life.pool, life.gpus
-        life.ended(report)
+        try:
+            life.ended(report)
+        except Exception as bug:  # noqa: BLE001 (a task whose end goes wrong must end all the same)
+            life.fail(self._own_bug(bug))
         if pool is not None and life.pool is pool:
             pool.give_back(life.asked, gpus)
             life.pool = None
@@ -289,8 +308,7 @@ class Dispatcher:
                 self.stopping = f"{life.name} failed"
         else:
             self.cancelled += 1
-        if life.job is None:
-            self._wake_if_idle()
+        self._wake_if_idle()
 
     def counts(self) -> RunCounts:
         """Return how many tasks are where."""
@@ -308,12 +326,8 @@ class Dispatcher:
 
     def hash(self, job: int, files: tuple[Seen, ...]) -> None:
         """Hash a job's files for the record, in the background."""
-        wanted = self.head.settings.hash
-        if wanted == "off" or self.head.store is None:
-            return
-        if self._hasher is None:
-            self._hasher = Hasher(self.head.files, self.head.store, SMALL_BYTES if wanted == "small" else None)
-        self._hasher.add(job, files)
+        if self._beside is not None:
+            self._beside.hash(job, files)
 
     # --- coming to rest -------------------------------------------------------------------------
 
@@ -370,22 +384,11 @@ class Dispatcher:
             await self.drained()
         if self._in_use is not None:
             await self._in_use.close()
-        if self._hasher is not None:
-            self._hasher.close(finish=not self.stopping)
-        if self._watch is not None:
-            self._watch.close()
-        if self._next_tick is not None:
-            self._next_tick.cancel()
+        if self._beside is not None:
+            self._beside.close(finish=not self.stopping)
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = self.head.event_loop()
-            self._watch = LoopWatch(self._loop, self.head.tell, self.head.folder)
-            self._tick()
+            self._beside = Beside(self.head, self._loop)
         return self._loop
-
-    def _tick(self) -> None:
-        """Let the screens show that time passes."""
-        if self._loop is not None:
-            self.head.tell.bus.tick()
-            self._next_tick = self._loop.call_later(_TICK_S, self._tick)

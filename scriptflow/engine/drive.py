@@ -12,6 +12,7 @@ import sys
 import threading
 
 from scriptflow.engine.flow import resumed
+from scriptflow.errors import ScriptflowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Driver:
         self._started = False
         self._looping = False
         self._stopping = False
+        self._leave: SystemExit | None = None
         self._old_handlers: dict[int, Any] = {}
         head.make_loop = self._make_loop
 
@@ -65,7 +67,10 @@ class Driver:
                 ended, value = self._without_loop()
                 if ended:
                     return self._after_all(value)
-            return self._in_loop()
+            value = self._in_loop()
+            if self._leave is not None:
+                raise self._leave
+            return value
         finally:
             self._give_signals_back()
 
@@ -85,6 +90,9 @@ class Driver:
             self._first = self._coroutine.send(None)
         except StopIteration as stop:
             return True, stop.value
+        except ScriptflowError as error:
+            self.head.give_up(error)
+            raise
         finally:
             finder.remove()
             self._stop_pretending()
@@ -121,15 +129,23 @@ class Driver:
             self._stop(self.stopped_by)
         try:
             value = await task
+        except ScriptflowError as error:
+            self.head.give_up(error)
+            raise
         finally:
             if self.head.works:
                 await self.head.dispatcher.drained()
         return value
 
     async def _flow(self) -> Any:  # noqa: ANN401
-        if not self._started:
-            return await self._coroutine
-        return await resumed(self._coroutine, self._first)
+        try:
+            if not self._started:
+                return await self._coroutine
+            return await resumed(self._coroutine, self._first)
+        except SystemExit as leave:
+            # Inside a loop it would tear everything down at once; it is raised again when jobs have ended.
+            self._leave = leave
+            return None
 
     def _after_all(self, value: object) -> object:
         """The flow is over without having waited: what it only started must still end."""
@@ -187,7 +203,10 @@ class Driver:
 
     def _stop(self, name: str) -> None:
         """Start nothing new, tell jobs to end, and end the flow when they have."""
+        import asyncio
+
         self._stopping = True
+        self.head.stopped = asyncio.CancelledError(f"the run was stopped by {name}")
         word = _WORDS.get(name, name)
         if self.head.works:
             running = self.head.dispatcher.stop(f"stopped by {word}", self.head.settings.grace)

@@ -13,7 +13,7 @@ from scriptflow.core.context import GROUP, current_head
 from scriptflow.core.states import GOOD, NEW, SETTLED
 from scriptflow.core.task import Task
 from scriptflow.engine.head import add_waiter
-from scriptflow.errors import ScriptflowError, TaskError, TasksFailed, UpstreamFailed
+from scriptflow.errors import ScriptflowError, TaskCancelled, TaskError, TasksFailed, UpstreamFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,12 +55,19 @@ async def bag(
         TaskFailed: one failed; raised when all the others have ended.
         TasksFailed: several failed; lists each.
     """
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise TaskError(f"limit={limit!r} is no whole number from 1", do="bag(..., limit=10)")
     items: Iterable[Any] = tasks
     if len(tasks) == 1 and not hasattr(tasks[0], "__await__"):
         if not isinstance(tasks[0], Iterable):
             raise TaskError(f"a bag takes tasks, awaitables or one iterable of them, not {type(tasks[0]).__name__}")
         items = tasks[0]
-    return await _Bag(items, limit, fail_fast, return_exceptions, name).gather()
+    one = _Bag(items, limit, fail_fast, return_exceptions, name)
+    try:
+        return await one.gather()
+    except BaseException:
+        one.desert()
+        raise
 
 
 class _Bag:
@@ -83,7 +90,7 @@ class _Bag:
         self.count = 0
         self.results: deque[Any] = deque()
         self.others: dict[int, Future[Any]] = {}
-        self.failures: list[ScriptflowError] = []
+        self.failures: list[BaseException] = []
         self.unsettled: dict[int, Task] = {}
         self.room: Future[None] | None = None
 
@@ -91,6 +98,12 @@ class _Bag:
     def _name_group(item: object, name: str) -> None:
         if isinstance(item, Task) and not item._group and item._state is NEW:
             item._group = name
+
+    def desert(self) -> None:
+        """Nobody waits any more: what is no task of ours must not go on alone."""
+        self.head.deserted = self.head.deserted or bool(self.pending)
+        for future in self.others.values():
+            future.cancel()
 
     async def gather(self) -> Sequence[Any]:
         """Take all in, wait for all, return or raise."""
@@ -160,7 +173,7 @@ class _Bag:
         error = None if future.cancelled() else future.exception()
         if isinstance(error, TasksFailed):
             self.failures.extend(error.failures)
-        elif isinstance(error, ScriptflowError):
+        elif error is not None:
             self.failures.append(error)
         self._one_less()
 
@@ -200,16 +213,14 @@ class _Bag:
                 self.head.forget(item)
 
     def _outcome(self) -> Sequence[Any]:
-        roots = [error for error in self.failures if not isinstance(error, UpstreamFailed)] or self.failures
-        errors = list({id(error): error for error in roots}.values())
-        if not self.return_exceptions:
-            for future in self.others.values():
-                if not future.cancelled() and (error := future.exception()) and not isinstance(error, ScriptflowError):
-                    raise error
-            if len(errors) == 1:
-                raise errors[0]
-            if errors:
-                raise TasksFailed(errors)
+        roots = [error for error in self.failures if not isinstance(error, (UpstreamFailed, TaskCancelled))]
+        errors = list({id(error): error for error in roots or self.failures}.values())
+        if errors and not self.return_exceptions:
+            ours = [error for error in errors if isinstance(error, ScriptflowError)]
+            if len(ours) == len(errors) > 1:
+                raise TasksFailed(ours)
+            # An exception of the flow's own code is raised as it is, before any failed task.
+            raise next((error for error in errors if error not in ours), errors[0])
         if len(self.results) < self.count:
             return Forgotten(self.count)
         return [self._result(item) for item in self.results]

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 
-from scriptflow.core.command import manifest_of, paths_in
 from scriptflow.core.context import DECLARED, GROUP, HEAD
 from scriptflow.core.files import Files
-from scriptflow.core.paths import Glob
 from scriptflow.core.states import GOOD, MOVES, NEW, QUEUED, SETTLED, SKIPPED, WAITING
 from scriptflow.engine.declared import Declared
+from scriptflow.engine.glance import Glance
 from scriptflow.engine.selection import Selection
 from scriptflow.engine.telling import Teller
-from scriptflow.errors import Cycle, InternalError, ScriptflowError
+from scriptflow.errors import Cycle, InternalError, ScriptflowError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
     from scriptflow.core.config import Settings
@@ -35,6 +34,11 @@ if TYPE_CHECKING:
 
 class Head:
     """One run of one flow.
+
+    Attributes:
+        failure: what ends the run whatever the flow does: a lost store, a bug of ours.
+        stopped: what an await of a task not sent yet raises once a signal has stopped the run.
+        deserted: whether somebody who waited for a task was cancelled.
 
     Args:
         folder: absolute folder that relative paths start from: the flow file's.
@@ -65,10 +69,13 @@ class Head:
         self.selection = selection or Selection()
         self.files = Files(folder)
         self.declared = Declared()
+        self._glance = Glance(self.declared, self.files, latest)
         self.skipped = 0
         self.loop: AbstractEventLoop | None = None
         self.make_loop: Callable[[], AbstractEventLoop] | None = None
         self.failure: ScriptflowError | None = None
+        self.stopped: BaseException | None = None
+        self.deserted = False
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
         self._waiting_room: list[Task] = []
@@ -121,8 +128,10 @@ class Head:
     def send(self, task: Task) -> bool:
         """Take a task in and decide it if that is possible now; True when it is settled."""
         if task._state is NEW:
+            if self.stopped is not None:
+                raise self.stopped
             self._take_in()
-            if task._state is NEW and not self._is_fresh(task):
+            if not self._is_fresh(task):
                 self._visit(task)
             self.tell.flush()
         self.selection.raise_if_enough()
@@ -130,6 +139,8 @@ class Head:
 
     def admit(self, tasks: Iterable[Task]) -> list[Task]:
         """Send many; return those that are not settled yet."""
+        if self.stopped is not None:
+            raise self.stopped
         self._take_in()
         left = []
         for task in tasks:
@@ -150,7 +161,11 @@ class Head:
                 future.set_result(None)
 
         task._waiter = add_waiter(task._waiter, wake)
-        yield from future
+        try:
+            yield from future
+        except BaseException:
+            self.deserted = True
+            raise
         self.selection.raise_if_enough()
 
     def forget(self, task: Task) -> None:
@@ -166,8 +181,13 @@ class Head:
         if task._state in (NEW, WAITING, QUEUED):
             from scriptflow.engine.life import Life
 
-            life = task._life
-            (life if isinstance(life, Life) else Life(self, task)).cancel(why)
+            life = task._life if isinstance(task._life, Life) else Life(self, task)
+            self.dispatcher.call_off(life, why)
+
+    def give_up(self, error: ScriptflowError) -> None:
+        """Start nothing when the flow ended in wrong use before anything was started."""
+        if self.works and error.exit_code == UsageError.exit_code and not self.dispatcher.began:
+            self.dispatcher.stop(error.what, None)
 
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never awaited, started or needed."""
@@ -201,62 +221,9 @@ class Head:
         """Change the state of a task that lives on."""
         self._move(task, state)
 
-    # --- up to date? the hot path ---------------------------------------------------------------
-
     def _is_fresh(self, task: Task) -> bool:
-        """Settle a task whose record matches what is on disk, at once; False when more must be looked at."""
-        outputs = task._outputs
-        if not outputs or not self.selection.all:
-            return False
-        last = self.latest.get(outputs[0])
-        if last is None or not last.ok or not last.signature:
-            return False
-        producers = self.declared.producers
-        if producers.get(outputs[0]) is not task:
-            return False
-        files = self.files
-        marks = files.marks
-        found: list[int] = []
-        inputs: Sequence[str] = task._inputs
-        for path in inputs:
-            if type(path) is not str:
-                return self._is_fresh_with_tasks(task, last)
-            maker = producers.get(path)
-            if maker is not None and maker._state is not SKIPPED:
-                return False
-            mark = marks.get(path) or files.mark(path)
-            if not mark:
-                return False
-            found.append(mark)
-        return self._matches(task, last, inputs, found)
-
-    def _is_fresh_with_tasks(self, task: Task, last: Latest) -> bool:
-        """The same for inputs that are tasks, folders or globs."""
-        for item in task._inputs:
-            if not isinstance(item, (str, Glob)) and item._state is not SKIPPED:
-                return False
-        if any(isinstance(item, Glob) for item in task._outputs):
-            return False
-        inputs = paths_in(task, self.folder)
-        found = []
-        for path in inputs:
-            maker = self.declared.maker(path)
-            mark = self.files.marks.get(path) or self.files.mark(path)
-            if not mark or (maker is not None and maker._state is not SKIPPED):
-                return False
-            found.append(mark)
-        if self.declared.has_globs and any(up._state is not SKIPPED for up in self.declared.upstream(task)):
-            return False
-        return self._matches(task, last, inputs, found)
-
-    def _matches(self, task: Task, last: Latest, inputs: Sequence[str], found: list[int]) -> bool:
-        marks = self.files.marks
-        for path in task._outputs:
-            mark = marks.get(path) or self.files.mark(path)
-            if not mark:
-                return False
-            found.append(mark)
-        if hash(tuple(found)) != last.signature or manifest_of(task, inputs) != last.manifest:
+        """Settle a task that is up to date beyond doubt; False when more must be looked at."""
+        if not self._glance.is_fresh(task) or not self.selection.all:
             return False
         self.settle(task, SKIPPED)
         return True
@@ -320,7 +287,8 @@ class Head:
         if not waiting:
             self.judge(task)
             return
-        self._move(task, WAITING)
+        if task._state is NEW:
+            self._move(task, WAITING)
         left = [len(waiting)]
 
         def one_less(_: Task) -> None:
@@ -335,6 +303,8 @@ class Head:
         """Let ``task`` be the same job as its equal."""
 
         def follow(_: Task) -> None:
+            if task._state in SETTLED:  # called off meanwhile
+                return
             task._life = owner._life
             if owner._state is SKIPPED:
                 self.skipped -= 1  # it is one task, told twice
@@ -357,12 +327,24 @@ class Head:
             while self._ripe:
                 task = self._ripe.popleft()
                 if task._state is WAITING:
-                    self.judge(task)
+                    self._go_on(task)
         finally:
             self._ripening = False
         self.tell.flush()
 
-    # --- deciding in full -----------------------------------------------------------------------
+    def _go_on(self, task: Task) -> None:
+        """Decide a task that waited, unless another that it needs was declared meanwhile."""
+        from scriptflow.engine.life import Life
+
+        try:
+            self._take_in()
+            for up in self.declared.upstream(task):
+                if up._state is NEW:
+                    self._visit(up)
+            self._order(task)
+        except ScriptflowError as error:
+            if task._state not in SETTLED:
+                Life(self, task).fail(error)
 
     def judge(self, task: Task) -> None:
         """Decide a task all of whose needs are settled; it is skipped, queued or cannot start."""

@@ -8,20 +8,20 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from scriptflow.core.command import argv_of, command_line, manifest_of, paths_in, paths_out
+from scriptflow.core.command import argv_of, manifest_of, paths_in, paths_out
 from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.freshness import MISSING, Reason, decide
 from scriptflow.core.frozen import changed
-from scriptflow.core.here import host
 from scriptflow.core.job import Job, JobReport, Resources
-from scriptflow.core.logs import log_path, tail
+from scriptflow.core.logs import log_path
 from scriptflow.core.paths import Directory, Glob
 from scriptflow.core.records import JobEnd, JobRecord, JobStart, Seen
 from scriptflow.core.states import (
     CANCELLED,
     FAILED,
     QUEUED,
+    SETTLED,
     SKIPPED,
     SUBMITTED,
     SUCCEEDED,
@@ -30,14 +30,15 @@ from scriptflow.core.states import (
 )  # fmt: skip
 from scriptflow.core.units import bytes_of, seconds_of
 from scriptflow.engine import outputs as files_out
+from scriptflow.engine.hashing import SMALL_BYTES
+from scriptflow.engine.here import host
+from scriptflow.engine.story import error_of, failure_of
 from scriptflow.errors import (
-    CommandNotFound,
     Cycle,
     InputMissing,
-    OutputMissing,
+    InternalError,
     ScriptflowError,
     TaskCancelled,
-    TaskFailed,
     UpstreamFailed,
 )  # fmt: skip
 
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from scriptflow.core.task import Task
     from scriptflow.engine.head import Head
     from scriptflow.engine.pools import Pool
-
-_TAIL_LINES = 20
 
 
 class Life:
@@ -93,7 +92,7 @@ class Life:
                 self._upstream_failed(up)
                 return
         try:
-            paths = paths_in(task, head.folder)
+            paths = self._input_paths()
             self.outputs = paths_out(task, head.folder)
             self.makers = {path: str(up.name) for up in changed for path in paths_out(up, head.folder)}
             self.manifest = manifest_of(task, paths)
@@ -101,10 +100,13 @@ class Life:
             self._missing_inputs()
             self._own_outputs(paths)
             self._ask()
+            self.reasons = self._decide()
         except ScriptflowError as error:
             self.fail(error)
             return
-        self.reasons = self._decide()
+        except Exception as bug:  # noqa: BLE001 (whatever it is, the task must end and be told)
+            self.fail(InternalError(f"{type(bug).__name__}: {bug}"))
+            return
         if not self.reasons:
             head.settle(task, SKIPPED)
             task._life = None
@@ -137,9 +139,16 @@ class Life:
         planned = head.dispatcher.extra_reasons(self)
         return (*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"])
 
+    def _input_paths(self) -> tuple[str, ...]:
+        """Return the inputs' paths; of a glob what matches now, and in a plan what will."""
+        paths = paths_in(self.task, self.head.folder)
+        globs = [item.pattern for item in self.task._inputs if isinstance(item, Glob)]
+        planned = [path for pattern in globs for path in self.head.dispatcher.planned_files(pattern)]
+        return (*paths, *sorted({path for path in planned if path not in paths})) if planned else paths
+
     def _last_job(self) -> JobRecord | None:
         head = self.head
-        for path in self.outputs:
+        for path in self.outputs or ("\0" + digest(self.manifest),):
             latest = head.latest.get(path)
             if latest is not None and head.store is not None:
                 return head.store.job(latest.job)
@@ -203,7 +212,9 @@ class Life:
         if gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         timeout = get("timeout")
-        log = log_path(store_folder, run, self.name, self.attempt)
+        # Two tasks without a name and outputs are both called by their program, and must not share a log.
+        unnamed = task._name is None and not task._outputs
+        log = log_path(store_folder, run, f"{self.name}-{self.key[:8]}" if unnamed else self.name, self.attempt)
         cwd = get("cwd")
         self.job = Job(
             number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
@@ -225,7 +236,7 @@ class Life:
     def _look(self, before: Seen) -> Seen:
         """Look at an input again; a file as young as the clock's tick is hashed: its time cannot tell a later edit."""
         seen = self.head.files.seen(before.path, "in")
-        if seen.racy and self.head.settings.hash != "off" and seen.path not in self.makers:
+        if seen.racy and seen.size <= SMALL_BYTES and self.head.settings.hash != "off" and seen.path not in self.makers:
             return changed(seen, sha256=self.head.files.sha256(seen.path))
         return seen
 
@@ -272,12 +283,12 @@ class Life:
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
         elif report.state == JobState.CANCELLED:
-            self.failure = self._failure(TaskCancelled, f"task {self.name} was stopped")
+            self.failure = error_of(self, TaskCancelled, f"task {self.name} was stopped")
             self._settle(CANCELLED)
         elif self._may_try_again(report):
             self._try_again(report)
         else:
-            self.failure = self._story(report)
+            self.failure = failure_of(self, report)
             self._settle(FAILED)
 
     def _check_outputs(self, report: JobReport) -> tuple[tuple[Seen, ...], JobReport]:
@@ -336,48 +347,24 @@ class Life:
     # --- ends that are not good -----------------------------------------------------------------
 
     def fail(self, error: ScriptflowError) -> None:
-        """End the task with an error before, or without, a job."""
+        """End the task with an error before, or without, a job; nothing when it has ended."""
+        if self.task._state in SETTLED:
+            return
         self.failure = error
         self._settle(FAILED)
 
     def cancel(self, why: str) -> None:
         """End a task that was never started, or waits for another try."""
-        self.failure = self._failure(TaskCancelled, f"task {self.name} was not started", why=why)
+        self.failure = error_of(self, TaskCancelled, f"task {self.name} was not started", why=why)
         self._settle(CANCELLED)
 
     def _upstream_failed(self, up: Task) -> None:
         life = up._life
         cause = life.error().what if life is not None else f"{up.name} failed"
-        self.failure = self._failure(UpstreamFailed, f"task {self.name} was not started: it needs {up.name}", why=cause)
-        self._settle(CANCELLED)
-
-    def _failure(self, kind: type[TaskFailed], what: str, *, why: str | Sequence[str] = (), do: str = "") -> TaskFailed:
-        report, job = self.report, self.job
-        log = job.log if job is not None else None
-        return kind(
-            what,
-            task=self.name,
-            command=command_line(self.task, self.head.folder),
-            exit_code=report.exit_code if report else None,
-            signal=report.signal if report else None,
-            cause=str(report.cause) if report and report.cause else None,
-            log=log,
-            tail=tail(log, _TAIL_LINES) if log else (),
-            why=why,
-            do=do,
-            place=self.task.place,
+        self.failure = error_of(
+            self, UpstreamFailed, f"task {self.name} was not started: it needs {up.name}", why=cause
         )
-
-    def _story(self, report: JobReport) -> TaskFailed:
-        """Return the error for a job that failed, with what is known of the cause."""
-        from scriptflow.engine.story import story_of
-
-        kind, what, why, do = story_of(self.name, report, self.task, self.outputs, self.head.files.absolute)
-        kinds = {"output-missing": OutputMissing, "command-not-found": CommandNotFound}
-        if self.aside:
-            aside = ", ".join(self.aside[:3])
-            why = (*why, f"the older version is kept as {aside}, so that nothing reads it")
-        return self._failure(kinds.get(kind, TaskFailed), what, why=why, do=do)
+        self._settle(CANCELLED)
 
     def _settle(self, state: TaskState) -> None:
         """Tell the end, then wake who waits: the record was handed to the store before."""

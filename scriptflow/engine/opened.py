@@ -38,7 +38,7 @@ class Opened:
         *,
         ended: Callable[[Job, JobReport], None],
         submitted: Callable[[Job, JobId], None],
-        bug: Callable[[BaseException], None],
+        bug: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
         self._make = make

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+# File systems take 255 bytes; a character is four at most.
+_LONGEST_NAME = 255 - len("..sf-part")
+_LONG_NAME = _LONGEST_NAME // 4
+
+
 def marker(path: str) -> str:
     """Return the marker's path for an output's."""
     folder, name = os.path.split(path)
+    if len(name) > _LONG_NAME and len(os.fsencode(name)) > _LONGEST_NAME:
+        import hashlib
+
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return os.path.join(folder, f".{name}.sf-part")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from scriptflow.core.freshness import Reason
@@ -30,8 +31,16 @@ class Planner(Dispatcher):
         self._made: dict[str, str] = {}
 
     def will_exist(self, path: str) -> bool:
-        """Whether a task that would run makes the file."""
-        return path in self._made
+        """Whether a task that would run makes the file, or the folder it lies in."""
+        while path not in self._made:
+            path, slash, _ = path.rpartition("/")
+            if not slash:
+                return False
+        return True
+
+    def planned_files(self, pattern: str) -> tuple[str, ...]:
+        """Return the files that tasks that would run make and that match."""
+        return tuple([path for path in self._made if fnmatchcase(path, pattern)])
 
     def extra_reasons(self, life: Life) -> tuple[Reason, ...]:
         """Return a reason for each input that a task that would run makes."""

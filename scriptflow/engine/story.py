@@ -9,17 +9,57 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from scriptflow.core.command import argv_of, command_line
+from scriptflow.core.logs import tail
 from scriptflow.core.nearest import near_files
 from scriptflow.core.states import Cause
+from scriptflow.errors import CommandNotFound, OutputMissing, ScriptflowError, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scriptflow.core.job import JobReport
     from scriptflow.core.task import Task
+    from scriptflow.engine.life import Life
 
 _NOT_FOUND = 127
 _SHELL_WORDS = frozenset({">", ">>", "<", "|", "||", "&&", "2>", "2>&1", "&>", ";"})
+
+
+_TAIL_LINES = 20
+
+
+def failure_of(life: Life, report: JobReport) -> TaskFailed:
+    """Return the error for a job that failed, with what is known of the cause."""
+    kind, what, why, do = story_of(life.name, report, life.task, life.outputs, life.head.files.absolute)
+    kinds = {"output-missing": OutputMissing, "command-not-found": CommandNotFound}
+    if life.aside:
+        why = (*why, f"the older version is kept as {', '.join(life.aside[:3])}, so that nothing reads it")
+    return error_of(life, kinds.get(kind, TaskFailed), what, why=why, do=do)
+
+
+def error_of(
+    life: Life, kind: type[TaskFailed], what: str, *, why: str | Sequence[str] = (), do: str = ""
+) -> TaskFailed:
+    """Return an error with all that is known of a task and its last job."""
+    report, log = life.report, life.job.log if life.job is not None else None
+    try:
+        command = command_line(life.task, life.head.folder)
+    except ScriptflowError:  # its placeholders cannot be filled, which may be what this is about
+        command = str(life.task.cmd)
+    return kind(
+        what,
+        task=life.name,
+        command=command,
+        exit_code=report.exit_code if report else None,
+        signal=report.signal if report else None,
+        cause=str(report.cause) if report and report.cause else None,
+        log=log,
+        tail=tail(log, _TAIL_LINES) if log else (),
+        why=why,
+        do=do,
+        place=life.task.place,
+    )
 
 
 def story_of(
@@ -64,7 +104,7 @@ def _left_out(
         if near:
             facts.append(f"beside {path} there is {', '.join(near)}")
     do = "correct outputs=, or what the command writes"
-    words = task.cmd if not isinstance(task.cmd, str) else (() if task.get("shell") else tuple(task.cmd.split()))
+    words = () if task.get("shell") else argv_of(task, os.curdir)
     shell = next((word for word in words[1:] if word in _SHELL_WORDS), None)
     if shell is not None:
         facts.append(f"{shell} was passed to {words[0]} as an argument: no shell read it")

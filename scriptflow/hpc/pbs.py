@@ -53,6 +53,7 @@ class PbsExecutor(BatchExecutor):
         "cannot connect to server", "connection refused", "couldn't connect", "timed out", "timeout", "end of file",
         "temporarily", "no route to host", "server is not", "could not connect", "communication failure",
     )  # fmt: skip
+    asks_by_id = True
     dialect = "pbs"
 
     @property
@@ -210,6 +211,7 @@ class PbsExecutor(BatchExecutor):
                 "qstat on this machine is Grid Engine's, not PBS's", why=f"it said: {first}", do='write type = "sge"'
             )
         if first:
+            self.is_known = True
             self.dialect = "pbs" if "pbs_version" in said else "torque"
         history = re.search(r"job_history_enable = (\w+)", answers["server"].out)
         kept = history is not None and history[1] == "True"

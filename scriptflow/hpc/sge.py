@@ -39,7 +39,7 @@ class SgeExecutor(BatchExecutor):
     extra_options = ("memory_resource", "gpu_resource")
     id_text = '"$JOB_ID"'
     array_id_text = '"$JOB_ID.$SGE_TASK_ID"'
-    index_text = "$SGE_TASK_ID"
+    index_text = "${SGE_TASK_ID}"
     transient: ClassVar[tuple[str, ...]] = (
         "unable to send message", "send error", "connection refused", "commlib error", "can't reach", "unable to contact",
         "timeout", "timed out", "no response", "unable to synchronize", "temporarily",
@@ -144,7 +144,7 @@ class SgeExecutor(BatchExecutor):
         """Return queries about the system itself."""
         return {
             "version": ["qstat", "-help"],
-            "accounting": ["sh", "-c", 'test -r "$SGE_ROOT/${SGE_CELL:-default}/common/accounting"'],
+            "accounting": ["sh", "-c", 'f=$SGE_ROOT/${SGE_CELL:-default}/common/accounting; test -r "$f" || ! test -e "$f"'],
             "pe": ["qconf", "-spl"],
         }
 
@@ -160,6 +160,7 @@ class SgeExecutor(BatchExecutor):
             raise ExecutorError(
                 "qstat on this machine is PBS's, not Grid Engine's", why=f"it said: {first}", do='write type = "pbs"'
             )
+        self.is_known = bool(first)
         readable = answers["accounting"].exit_code == 0
         return {
             "version": first,

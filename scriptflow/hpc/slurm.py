@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 _QUEUED, _RUNNING, _FAILED = JobState.QUEUED, JobState.RUNNING, JobState.FAILED
 # The states of sacct's and squeue's manuals. COMPLETING is no end: status and reason are not final in it.
 _STATES: dict[str, tuple[JobState, Cause | None]] = {
-    **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"), (_QUEUED, None)),
+    **dict.fromkeys(
+        ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"), (_QUEUED, None)
+    ),
     "RESV_DEL_HOLD": (_QUEUED, None),
-    **dict.fromkeys(("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"), (_RUNNING, None)),
+    **dict.fromkeys(
+        ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"), (_RUNNING, None)
+    ),
     "COMPLETED": (JobState.SUCCEEDED, None),
     "FAILED": (_FAILED, None),
     "TIMEOUT": (_FAILED, Cause.WALLTIME),
@@ -72,7 +76,7 @@ class SlurmExecutor(BatchExecutor):
     foreign_names = ("SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_")
     id_text = '"$SLURM_JOB_ID"'
     array_id_text = '"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"'
-    index_text = "$SLURM_ARRAY_TASK_ID"
+    index_text = "${SLURM_ARRAY_TASK_ID}"
     sees_memory = True
     transient: ClassVar[tuple[str, ...]] = (
         "unable to contact", "socket timed out", "connection refused", "connect failure", "connection timed out",
@@ -183,6 +187,7 @@ class SlurmExecutor(BatchExecutor):
         """Learn whether there is accounting, and how long an array may be."""
         found = {"version": answers["version"].out.strip()}
         if answers["config"].exit_code == 0:
+            self.is_known = True
             config = {
                 key.strip(): value.strip()
                 for key, _, value in (line.partition("=") for line in answers["config"].out.splitlines())
@@ -217,7 +222,9 @@ def _sight(job_id: str, word: str, *, name: str, host: str = "", reason: str = "
         name=name,
         reason=shown if state is _QUEUED else "",
         cause=cause,
-        exit_code=int(code) if state is _FAILED and code.isdecimal() and not signal and not cause and codes != "0:0" else None,
+        exit_code=int(code)
+        if state is _FAILED and code.isdecimal() and not signal and not cause and codes != "0:0"
+        else None,
         signal=signal if state is _FAILED and 0 < signal < 65 and not cause else None,
         host="" if host in ("n/a", "None assigned", "(null)") else host,
         detail=detail,

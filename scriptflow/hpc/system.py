@@ -28,6 +28,9 @@ class BatchSystem:
         id_text, array_id_text, index_text: shell words that tell a job its own id, and an element its index.
         transient: words of messages that mean "not now"; all others mean "no".
         sees_memory: it may know of memory running out what the wrapper cannot see.
+        asks_by_id: ``status_argv`` uses the ids, so that a long list must be cut.
+        longest_array: elements an array may have.
+        is_known: ``probed`` has learned what there is to learn.
     """
 
     kind: ClassVar[str] = "batch"
@@ -40,6 +43,9 @@ class BatchSystem:
     index_text: str
     transient: ClassVar[tuple[str, ...]] = ()
     sees_memory: ClassVar[bool] = False
+    asks_by_id: ClassVar[bool] = False
+    longest_array: int = 1_000_000
+    is_known: bool = False
     options: Options
 
     def header(self, ask: Ask) -> list[str]:
@@ -120,7 +126,7 @@ class BatchSystem:
         raise NotImplementedError
 
     def probed(self, answers: Mapping[str, Completed]) -> dict[str, str]:
-        """Learn the dialect from the answers, and say in words what was found; ``""`` as a name is the version."""
+        """Learn the dialect from the answers, and say in words what was found; ``version`` always."""
         raise NotImplementedError
 
     def is_answer(self, completed: Completed) -> bool:

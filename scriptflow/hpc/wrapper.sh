@@ -47,6 +47,14 @@ if [ "${3-}" = inside ]; then
   exit 0
 fi
 
+# A network disk may show a new file some seconds late.
+sf_tries=0
+until [ -f "$sf_folder/command.sh" ]; do
+  sf_tries=$((sf_tries + 1))
+  [ $sf_tries -le 30 ] || { echo "there is no job in $sf_folder" >&2; exit 125; }
+  sleep 1
+done
+
 # Only the first job that comes here may run; a requeued one comes again under the same id.
 if ! ln -s "$sf_id" "$sf_folder/lock" 2>/dev/null; then
   [ "$(readlink "$sf_folder/lock")" = "$sf_id" ] || exit 0

@@ -110,7 +110,7 @@ class Ground:
 
     def answer(self, *words, code=0, **more):
         """Call with ``--json`` and return the document."""
-        told = self.call(*words, "--json", code=code, **more)
+        told = self.call(words[0], "--json", *words[1:], code=code, **more)
         return json.loads(told.splitlines()[-1])
 
     def counts(self, *words, code=0, **more):

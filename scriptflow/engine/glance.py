@@ -1,0 +1,94 @@
+"""The first look at a task: whether its record matches what is on disk, told without suspending and in microseconds.
+
+Most tasks of most runs end here, so everything is in plain strings and integers: one stat for each file and run, one
+number for all of a task's stats. Says yes or "look closer", never why. Decides nothing that ``freshness`` would not.
+"""
+
+from __future__ import annotations
+
+from scriptflow.core.command import manifest_of, paths_in
+from scriptflow.core.paths import Glob
+from scriptflow.core.states import SKIPPED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scriptflow.core.files import Files
+    from scriptflow.core.records import Latest
+    from scriptflow.core.task import Task
+    from scriptflow.engine.declared import Declared
+
+
+class Glance:
+    """Looks at tasks of one run.
+
+    Args:
+        declared: who makes what.
+        files: what lies on disk.
+        latest: what the store knows of each output.
+    """
+
+    def __init__(self, declared: Declared, files: Files, latest: dict[str, Latest]) -> None:
+        self._declared = declared
+        self._producers = declared.producers
+        self._names = declared.names
+        self._files = files
+        self._folder = files.folder
+        self._latest = latest
+
+    def is_fresh(self, task: Task) -> bool:
+        """Whether a task is up to date beyond doubt; False when more must be looked at."""
+        outputs = task._outputs
+        if not outputs:
+            return False
+        last = self._latest.get(outputs[0])
+        if last is None or not last.signature or not last.ok:
+            return False
+        producers = self._producers
+        if task._name is not None and self._names.get(task._name) is not task:
+            return False
+        files = self._files
+        marks = files.marks
+        found: list[int] = []
+        inputs: Sequence[str] = task._inputs
+        for path in inputs:
+            if type(path) is not str:
+                return self._is_fresh_with_tasks(task, last)
+            maker = producers.get(path)
+            if maker is not None and maker._state is not SKIPPED:
+                return False
+            mark = marks.get(path) or files.mark(path)
+            if not mark:
+                return False
+            found.append(mark)
+        return self._matches(task, last, inputs, found)
+
+    def _is_fresh_with_tasks(self, task: Task, last: Latest) -> bool:
+        """The same for inputs that are tasks, folders or globs."""
+        for item in task._inputs:
+            if not isinstance(item, (str, Glob)) and item._state is not SKIPPED:
+                return False
+        if any(isinstance(item, Glob) for item in task._outputs):
+            return False
+        inputs = paths_in(task, self._folder)
+        found = []
+        for path in inputs:
+            maker = self._declared.maker(path)
+            mark = self._files.marks.get(path) or self._files.mark(path)
+            if not mark or (maker is not None and maker._state is not SKIPPED):
+                return False
+            found.append(mark)
+        if self._declared.has_globs and any(up._state is not SKIPPED for up in self._declared.upstream(task)):
+            return False
+        return self._matches(task, last, inputs, found)
+
+    def _matches(self, task: Task, last: Latest, inputs: Sequence[str], found: list[int]) -> bool:
+        marks = self._files.marks
+        producers = self._producers
+        for path in task._outputs:
+            mark = marks.get(path) or self._files.mark(path)
+            if not mark or producers.get(path) is not task:
+                return False
+            found.append(mark)
+        return hash(tuple(found)) == last.signature and manifest_of(task, inputs) == last.manifest
