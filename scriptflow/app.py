@@ -157,7 +157,7 @@ def _where(error: BaseException, file: str) -> str:
 
 
 def _flow_of(
-    target: Any,  # noqa: ANN401 (a function, a task, or anything that can be awaited)
+    target: Callable[..., Any] | Awaitable[Any], params: Mapping[str, Any], caller: str
 ) -> tuple[str, str, Callable[[], Coroutine[Any, Any, Any]]]:
     """Return a flow's folder, its name, and what makes its coroutine."""
     if callable(target) and not hasattr(target, "__await__"):

@@ -116,17 +116,11 @@ class Task:
         self._life: Story | None = None
         self.cmd = cmd if type(cmd) is str else self._checked(cmd)
         # The plain cases first: most tasks of a large flow have one output and one or no input.
-        self._outputs: tuple[Any, ...] = ()
-        self._inputs: tuple[Any, ...] = ()
         try:
-            if type(outputs) is str:
-                self._outputs = (plain(outputs),)
-            elif outputs != ():
-                self._set_outputs(outputs)
-            if type(inputs) is str:
-                self._inputs = (plain(inputs),)
-            elif inputs != ():
-                self._set_inputs(inputs)
+            self._outputs: tuple[Any, ...] = (
+                (plain(outputs),) if type(outputs) is str else self._read(outputs, "outputs")
+            )
+            self._inputs: tuple[Any, ...] = (plain(inputs),) if type(inputs) is str else self._read(inputs, "inputs")
         except TaskError as error:
             error.place = self.place
             raise
@@ -144,7 +138,7 @@ class Task:
     def output(self, value: Any) -> Self:  # noqa: ANN401
         """Declare the outputs: a path or any form that ``outputs=`` takes."""
         self._editable("output")
-        self._set_outputs(value)
+        self._outputs = self._read(value, "outputs")
         DECLARED.get().append(self)
         return self
 
@@ -347,15 +341,13 @@ class Task:
             self._options = {}
         self._options[option] = value
 
-    def _set_outputs(self, value: Any) -> None:  # noqa: ANN401
-        self._outputs, groups = paths_of(value, "outputs")
+    def _read(self, value: Any, what: str) -> tuple[Any, ...]:  # noqa: ANN401
+        if value == ():
+            return ()
+        paths, groups = paths_of(value, what)
         if groups:
-            self._set("groups_out", groups)
-
-    def _set_inputs(self, value: Any) -> None:  # noqa: ANN401
-        self._inputs, groups = paths_of(value, "inputs")
-        if groups:
-            self._set("groups_in", groups)
+            self._set("groups_in" if what == "inputs" else "groups_out", groups)
+        return paths
 
     def _change(self, key: str, value: Any) -> None:  # noqa: ANN401
         match key:
@@ -364,9 +356,9 @@ class Task:
             case "name":
                 self._name = value
             case "inputs":
-                self._set_inputs(value)
+                self._inputs = self._read(value, "inputs")
             case "outputs":
-                self._set_outputs(value)
+                self._outputs = self._read(value, "outputs")
             case _:
                 self._set_options({key: value})
 

@@ -6,9 +6,11 @@ Every process that a test starts carries a word in its environment, so that what
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -45,6 +47,19 @@ def _defaults():
     """Undo what a shell's ``&`` or ``nohup`` makes of signals, so that a test means the same everywhere."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
+
+
+def as_user(uid):
+    """Return the words that run a command as another user, or skip the test where there is no way."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv")
+    words = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    # By a shell, since a program that setpriv itself starts is still found with root's rights.
+    if subprocess.run(
+        [*words, "sh", "-c", f"cd / && {sys.executable} -c 'import sqlite3'"], capture_output=True
+    ).returncode:
+        pytest.skip(f"user {uid} may not run {sys.executable}")
+    return [*words, "sh", "-c", 'exec "$@"', "sh"]
 
 
 class Head(subprocess.Popen):
@@ -117,6 +132,15 @@ class Ground:
         """Run and return (ran, skipped, failed)."""
         result = self.answer("run", "-qq", *words, code=code, **more)
         return result["ran"], result["skipped"], result["failed"]
+
+    def give_to(self, uid):
+        """Let another user own the folder, and reach it."""
+        for path in [self.folder, *self.folder.rglob("*")]:
+            os.chown(path, uid, uid, follow_symlinks=False)
+        for parent in self.folder.parents:
+            if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
+                parent.chmod(parent.stat().st_mode | 0o711)
+        self.env["HOME"] = str(self.folder)
 
     def left(self):
         """Return the processes that any head started here left."""

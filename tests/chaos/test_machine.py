@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from ground import until
+from ground import as_user, until
 
 ROOT = os.geteuid() == 0
 MANY = """
@@ -32,16 +32,10 @@ def test_500_tasks_with_64_descriptors_are_all_done(ground):
 
 
 def test_tasks_with_20_processes_for_the_user_are_all_done(ground):
-    if not (ROOT and shutil.which("setpriv")):
-        pytest.skip("needs root and setpriv")
+    user = as_user(65501)
     ground.flow(MANY.format(count=60))
-    ground.env["HOME"] = str(ground.folder)
-    for path in [ground.folder, *ground.folder.rglob("*")]:
-        os.chown(path, 65501, 65501)
-    for parent in ground.folder.parents:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(parent.stat().st_mode | 0o711)
-    nobody = ["prlimit", "--nproc=20", "setpriv", "--reuid=65501", "--regid=65501", "--clear-groups"]
+    ground.give_to(65501)
+    nobody = ["prlimit", "--nproc=20", *user]
     told = ground.run("-j", "40", before=nobody)
     assert "no room for another process" in told
     assert_many(ground, 60)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from ground import until
+from ground import as_user, until
 
 ROOT = os.geteuid() == 0
 STEPS = 12
@@ -211,25 +211,11 @@ def test_a_file_in_the_place_of_the_folder_is_refused_with_the_next_step(built):
     assert (built / ".scriptflow").read_text() == "mine"
 
 
-AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-needs_other_user = pytest.mark.skipif(not (ROOT and shutil.which("setpriv")), reason="needs root and setpriv")
-
-
-def give_away(ground):
-    """Let user 65534 own the ground, and reach it."""
-    for path in [ground.folder, *ground.folder.rglob("*")]:
-        os.chown(path, 65534, 65534, follow_symlinks=False)
-    for parent in ground.folder.parents:
-        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
-            parent.chmod(parent.stat().st_mode | 0o711)
-    ground.env["HOME"] = str(ground.folder)
-
-
-@needs_other_user
 @pytest.mark.parametrize("name", [".scriptflow", ".scriptflow/runs.db", ".scriptflow/lock", ".scriptflow/logs", "."])
 @pytest.mark.parametrize("mode", ["000", "read-only"])
 def test_no_permission_is_said_in_one_line_before_anything_runs(built, name, mode):
-    give_away(built)
+    user = as_user(65534)
+    built.give_to(65534)
     path = built.folder / name
     was = path.stat().st_mode
     (built / "in-0").write_text("new\n")
@@ -237,7 +223,7 @@ def test_no_permission_is_said_in_one_line_before_anything_runs(built, name, mod
     path.chmod(0 if mode == "000" else was & 0o555)
     ran = (built / "ran").read_text()
     try:
-        head = built.start("-C", str(built.folder), "run", before=AS_NOBODY, cwd="/")
+        head = built.start("-C", str(built.folder), "run", before=user, cwd="/")
         told = head.end()
     finally:
         path.chmod(was)
@@ -250,21 +236,21 @@ def test_no_permission_is_said_in_one_line_before_anything_runs(built, name, mod
         assert head.returncode == (1 if name == "." and mode == "read-only" else 2), told
 
 
-@needs_other_user
 def test_reading_commands_work_for_a_user_who_may_only_read(built):
-    give_away(built)
+    user = as_user(65534)
+    built.give_to(65534)
     for path in [built / ".scriptflow", *(built / ".scriptflow").rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     (built / ".scriptflow").chmod(0o555)
-    nobody = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    nobody = as_user(65533)
     for words in (["runs"], ["status"], ["show", "t1"], ["list"], ["plan"]):
         told = built.call(*words, before=nobody)
         assert "Traceback" not in told
 
 
-@needs_other_user
 def test_a_store_of_another_user_is_refused_when_others_may_write_it(built):
-    give_away(built)
+    user = as_user(65534)
+    built.give_to(65534)
     (built / ".scriptflow").chmod(0o777)
     head = built.start("run")  # as root
     told = head.end()
