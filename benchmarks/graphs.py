@@ -83,9 +83,9 @@ class Workplace:
         lines += [f"{made}: {' '.join(needs)}\n\t{self.program} {made}\n" for made, needs in self.tasks]
         return self._write("make", "Makefile", lines)
 
-    def ninja(self) -> str:
+    def ninja(self, command: str = "") -> str:
         """Write a build.ninja; return the folder."""
-        lines = [f"rule r\n  command = {self.program} $out\n"]
+        lines = [f"rule r\n  command = {command or self.program + ' $out'}\n"]
         lines += [f"build {made}: r {' '.join(needs)}\n" for made, needs in self.tasks]
         return self._write("ninja", "build.ninja", lines)
 

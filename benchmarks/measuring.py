@@ -9,7 +9,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -32,6 +31,10 @@ class Command:
         self.after = after
 
 
+class Failed(Exception):
+    """A command did not do what it was to do; the message is for the user."""
+
+
 class Cost:
     """What one command cost.
 
@@ -52,7 +55,8 @@ class Cost:
 def cost_of(command: Command) -> Cost:
     """Run a command to its end; its output goes into the file ``output.txt`` of its folder, as in a CI job.
 
-    Exits this program when the command fails or takes longer than five minutes.
+    Raises:
+        Failed: the command failed or took longer than five minutes.
     """
     if command.before:
         command.before()
@@ -75,7 +79,7 @@ def cost_of(command: Command) -> Cost:
     if child.returncode != 0:
         with open(log, encoding="utf-8", errors="replace") as text:
             tail = text.read()[-_TAIL:]
-        sys.exit(f"{' '.join(command.argv)} (in {command.folder}) ended with {child.returncode}:\n{tail}")
+        raise Failed(f"{' '.join(command.argv)} (in {command.folder}) ended with {child.returncode}:\n{tail}")
     if command.after:
         command.after()
     return Cost(usage.ru_utime + usage.ru_stime, own_s, wall_s, usage.ru_maxrss / 1024)
@@ -92,7 +96,7 @@ def interleaved(commands: Mapping[str, Command], rounds: int) -> dict[str, list[
     """Run all commands ``rounds`` times, every second round in the opposite order (A B B A)."""
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for turn in range(rounds):
-        for name in list(commands) if turn % 2 == 0 else list(reversed(commands)):
+        for name in list(commands) if turn % 2 == 0 else list(commands)[::-1]:
             costs[name].append(cost_of(commands[name]))
     return costs
 
@@ -105,4 +109,5 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float
 
 def median(costs: Sequence[Cost], what: str) -> float:
     """Return the median of one attribute of the costs."""
-    return statistics.median(getattr(cost, what) for cost in costs)
+    values: list[float] = [getattr(cost, what) for cost in costs]
+    return statistics.median(values)

@@ -13,13 +13,12 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import flows
 from graphs import Workplace
-from measuring import Command, Cost, cost_of, interleaved, median, ratios
+from measuring import Command, Cost, Failed, cost_of, interleaved, median, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +54,10 @@ class Figure:
 
 
 class Bench:
-    """What rows work with: the peers, a folder, sizes, and every cost that was measured."""
+    """What rows work with: the peers, a folder, sizes, and every cost that was measured.
+
+    ``made`` has what it cost us to run all tasks of a graph, before a row in which there is nothing left to do.
+    """
 
     def __init__(self, peers: Peers, folder: str, rounds: int, *, quick: bool) -> None:
         self.peers = peers
@@ -63,6 +65,7 @@ class Bench:
         self.rounds = rounds
         self.quick = quick
         self.costs: dict[str, dict[str, list[Cost]]] = {}
+        self.made: dict[tuple[str, int], Cost] = {}
 
     def measure(self, row: str, commands: dict[str, Command], rounds: int | None = None) -> dict[str, list[Cost]]:
         """Measure commands side by side, and keep the costs under the row's name."""
@@ -78,13 +81,15 @@ class Bench:
         """Return a no-op run for each peer that is there, everything having been made once."""
         place = Workplace(self.folder, shape, n, self.peers.stamp)
         commands = {"scriptflow": self.ours(place.scriptflow())}
-        cost_of(commands["scriptflow"])
+        made = cost_of(commands["scriptflow"])
+        self.made.setdefault((shape, n), made)
         if "make" in names and "make" in self.peers:
             folder = place.make()
             place.make_outputs(folder)
             commands["make"] = Command([self.peers.paths["make"]], folder)
         if "ninja" in names and "ninja" in self.peers:
-            commands["ninja"] = Command([self.peers.paths["ninja"]], place.ninja())
+            # The shell that it starts for every task does the work itself: half the time until all is made.
+            commands["ninja"] = Command([self.peers.paths["ninja"]], place.ninja(": >$out"))
             cost_of(commands["ninja"])
         if "doit" in names and "doit" in self.peers:
             folder = place.doit()
@@ -167,7 +172,7 @@ def _editing(folder: str, name: str) -> tuple[Callable[[], None], Callable[[], N
     def check() -> None:
         changed = [made for made, at in times().items() if before[made] != at]
         if changed != [str(turn[0])]:
-            sys.exit(f"{name} ran {len(changed)} tasks ({changed[:5]}) after an edit of in/{turn[0]}")
+            raise Failed(f"{name} ran {len(changed)} tasks ({changed[:5]}) after an edit of in/{turn[0]}")
 
     return change, check
 
@@ -301,9 +306,9 @@ def _peak_while_blocked(bench: Bench, folder: str, n: int, form: str) -> float:
         ticks = now
     if head.returncode is not None:
         with open(f"{folder}/output.txt", encoding="utf-8", errors="replace") as text:
-            sys.exit(f"the blocked run ended: {text.read()[-800:]}")
+            raise Failed(f"the blocked run ended: {text.read()[-800:]}")
     with open(f"/proc/{head.pid}/status", encoding="ascii") as file:
-        peak = int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) * 1024  # type: ignore[index] (always there)
+        peak = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
     head.send_signal(signal.SIGKILL)  # its reaper ends the blocked task
     head.wait()
     os.unlink(f"{folder}/gate")
@@ -326,12 +331,20 @@ def start(bench: Bench) -> Iterator[Figure]:
         yield Figure(name, value, must, 3, spread=(least, most))
 
 
+def _output(bench: Bench, script: str, *words: str) -> str:
+    """Run one of the other benchmarks in our environment; return what it prints."""
+    done = subprocess.run((bench.peers.python, f"{HERE}/{script}", *words), cwd=bench.folder, check=False,
+                          capture_output=True, text=True)  # fmt: skip
+    if done.returncode:
+        raise Failed(f"{script} ended with {done.returncode}: {done.stderr[-800:]}")
+    return done.stdout
+
+
 def record(bench: Bench) -> Iterator[Figure]:
     """What a record costs, by store_record.py: the write thread's CPU and bytes per task."""
-    done = subprocess.run((bench.peers.python, f"{HERE}/store_record.py"), cwd=bench.folder, check=True,
-                          capture_output=True, text=True)  # fmt: skip
+    said = _output(bench, "store_record.py")
     for at_once in (1, 16, 256):
-        found = re.search(rf"store, {at_once} at once (\{{.*\}})", done.stdout)
+        found = re.search(rf"store, {at_once} at once (\{{.*\}})", said)
         if found:
             figures = ast.literal_eval(found[1])
             targets = (15, 8) if at_once == 256 else (None, None)
@@ -342,30 +355,26 @@ def record(bench: Bench) -> Iterator[Figure]:
 
 def display(bench: Bench) -> Iterator[Figure]:
     """What the screens cost at 50,000 tasks and 2,500 events a second, by display.py."""
-    words = (bench.peers.python, f"{HERE}/display.py", "--seconds", "4" if bench.quick else "8")
-    done = subprocess.run(words, cwd=bench.folder, check=True, capture_output=True, text=True)
+    said = _output(bench, "display.py", "--seconds", "4" if bench.quick else "8")
     for name, must in (("live", 1), ("plain", None)):
-        found = re.search(rf"^{name}\s+([-\d.]+) %", done.stdout, re.MULTILINE)
+        found = re.search(rf"^{name}\s+([-\d.]+) %", said, re.MULTILINE)
         if found:
             yield Figure(name, float(found[1]), must, 0.4 if must else None, unit="% of a core", gate=False)
 
 
 def growth(bench: Bench) -> Iterator[Figure]:
     """Twice the tasks, at most 2.2 times the time: running them all, then nothing to do."""
-    last: Cost | None = None
-    nothing: dict[int, list[Cost]] = {}
-    for n in (10_000, 20_000, 40_000):
-        place = Workplace(bench.folder + "/growth", "flat", n, bench.peers.stamp)
-        command = bench.ours(place.scriptflow())
-        _emptied(command.folder)()
-        made = cost_of(command)
-        if last:
-            yield Figure(f"run of {n:,} to {n // 2:,}", made.cpu_s / last.cpu_s, 2.2)
-        last = made
-        nothing[n] = bench.measure("growth, no-op", {f"{n:,}": command})[f"{n:,}"]
-    for n in (20_000, 40_000):
-        value, least, most = ratios([cost.cpu_s for cost in nothing[n]], [cost.cpu_s for cost in nothing[n // 2]])
-        yield Figure(f"no-op of {n:,} to {n // 2:,}", value, 2.2, spread=(least, most))
+    sizes = (10_000, 20_000, 40_000)
+    commands = {n: bench.ready("flat", n, ())["scriptflow"] for n in sizes}
+    costs = bench.measure("growth, no-op", {f"{n:,}": command for n, command in commands.items()})
+    for half, n in itertools.pairwise(sizes):
+        # Of a folder kept from an earlier call, nothing was left to be run.
+        made = [bench.made["flat", size].cpu_s for size in (half, n)]
+        if made[1] > 2 * median(costs[f"{n:,}"], "cpu_s"):
+            yield Figure(f"run of {n:,} to {half:,}", made[1] / made[0], 2.2, gate=False)
+    for half, n in itertools.pairwise(sizes):
+        value, *spread = ratios(*([cost.cpu_s for cost in costs[f"{size:,}"]] for size in (n, half)))
+        yield Figure(f"no-op of {n:,} to {half:,}", value, 2.2, spread=(spread[0], spread[1]))
 
 
 ROWS: dict[str, tuple[str, Callable[[Bench], Iterator[Figure]]]] = {

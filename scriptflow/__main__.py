@@ -1,8 +1,6 @@
-"""Make ``python -m scriptflow`` the same as ``scriptflow``."""
+"""``python -m scriptflow``."""
 
-import sys
-
-from scriptflow.cli.main import main
+from scriptflow.cli.main import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

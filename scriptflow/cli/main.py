@@ -5,12 +5,14 @@ Loads neither click nor a command itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from scriptflow.errors import ScriptflowError
 
@@ -35,6 +37,25 @@ COMPLETE = "_SCRIPTFLOW_COMPLETE"
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
+
+
+def console() -> NoReturn:
+    """Be the program: run one command and leave with its exit code.
+
+    When nothing of the user's is left but his exit handlers, those are called and the process ends there: taking
+    apart what a flow of many tasks has built would cost as much as checking it did.
+    """
+    code = main()
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        sys.exit(code)
+    import atexit
+
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -158,6 +158,11 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
     options = task._options
     extra: dict[str, str] | None = None
     shell = False
+    outputs: Sequence[str] = task._outputs
+    for item in outputs:
+        if type(item) is not str:
+            outputs = declared(outputs)
+            break
     if options:
         shell = bool(options.get("shell"))
         extra = {key: os.fspath(options[key]) for key in ("cwd", "container") if options.get(key)}
@@ -165,7 +170,7 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
             extra[f"env {name}"] = str(value)
     if inputs is None:
         inputs = declared(task._inputs)
-    return manifest_text(task.cmd, shell, inputs, declared(task._outputs), extra)
+    return manifest_text(task.cmd, shell, inputs, outputs, extra)
 
 
 def argv_of(task: Task, folder: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ _KIND = 0o170000
 _FINE_TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
 _CHUNK = 1 << 20
+_HAS_DIR_FD = os.stat in os.supports_dir_fd
 
 
 class Files:
@@ -35,6 +36,8 @@ class Files:
         self.folder = folder
         self.prefix = folder if folder.endswith("/") else folder + "/"
         self.marks: dict[str, int] = {}
+        # A path below an open folder costs the kernel less than the whole path, and a flow may change its own folder.
+        self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if _HAS_DIR_FD else None
 
     def absolute(self, path: str) -> str:
         """Return the full path of a declared one."""
@@ -43,7 +46,7 @@ class Files:
     def mark(self, path: str) -> int:
         """Look at a file and remember its mark."""
         try:
-            found = os.stat(path if path[0] == "/" else self.prefix + path)
+            found = os.stat(path, dir_fd=self._folder_fd) if _HAS_DIR_FD else os.stat(self.absolute(path))
         except OSError:
             self.marks[path] = MISSING
             return MISSING
@@ -53,6 +56,12 @@ class Files:
             mark = hash((found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)) or 1
         self.marks[path] = mark
         return mark
+
+    def close(self) -> None:
+        """Give the folder free."""
+        if self._folder_fd is not None:
+            os.close(self._folder_fd)
+            self._folder_fd = None
 
     def forget(self, paths: Iterable[str]) -> None:
         """Look again at these next time: a job may have written them."""

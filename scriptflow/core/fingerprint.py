@@ -23,12 +23,12 @@ def manifest_text(
 ) -> str:
     """Write the manifest; ``extra`` holds what few tasks have (``cwd``, ``container``, ``code``, ``env X`` …)."""
     if type(command) is str:
-        head = ("S\0" if shell else "s\0") + command
+        words: tuple[str, ...] = ("S" if shell else "s", command)
     else:
-        head = f"a{len(command)}\0" + "\0".join(command)
-    text = f"{head}\0{len(inputs)}\0" + "\0".join(inputs) + f"\0{len(outputs)}\0" + "\0".join(outputs)
+        words = (f"a{len(command)}", *command)
+    text = "\0".join((*words, str(len(inputs)), *inputs, str(len(outputs)), *outputs))
     if extra:
-        text += "".join(f"\0{key}={value}" for key, value in sorted(extra.items()))
+        text += "".join([f"\0{key}={value}" for key, value in sorted(extra.items())])
     return text
 
 
@@ -52,7 +52,7 @@ class Manifest:
             import shlex
 
             self.command = shlex.join(fields[1 : 1 + count])
-            at = 1 + max(count, 1)
+            at = 1 + count
         else:
             self.command = fields[1]
             at = 2
@@ -64,7 +64,7 @@ class Manifest:
 
 def _counted(fields: list[str], at: int) -> tuple[tuple[str, ...], int]:
     count = int(fields[at])
-    return tuple(fields[at + 1 : at + 1 + count]), at + 1 + max(count, 1)
+    return tuple(fields[at + 1 : at + 1 + count]), at + 1 + count
 
 
 def differences(old: str, new: str) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from scriptflow.core.interfaces import RunningHead
 
-EXECUTORS = {"local": "scriptflow.executors.local:LocalExecutor"}
+EXECUTORS = {
+    "local": "scriptflow.executors.local:LocalExecutor",
+    "pbs": "scriptflow.hpc.pbs:PbsExecutor",
+    "sge": "scriptflow.hpc.sge:SgeExecutor",
+    "slurm": "scriptflow.hpc.slurm:SlurmExecutor",
+}
 OLD_NAMES = {"hpc": "pbs"}
 _IMPLICIT_HEAD = "scriptflow.app:implicit_head"
 

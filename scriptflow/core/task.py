@@ -75,6 +75,8 @@ class Task:
     )
 
     cmd: str | tuple[str, ...]
+    _inputs: tuple[Any, ...]
+    _outputs: tuple[Any, ...]
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class Task:
             self._outputs: tuple[Any, ...] = (
                 (plain(outputs),) if type(outputs) is str else self._read(outputs, "outputs")
             )
-            self._inputs: tuple[Any, ...] = (plain(inputs),) if type(inputs) is str else self._read(inputs, "inputs")
+            self._inputs = (plain(inputs),) if type(inputs) is str else self._read(inputs, "inputs")
         except TaskError as error:
             error.place = self.place
             raise

@@ -7,6 +7,7 @@ Also here: what the signals INT, TERM and HUP mean to a run.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -86,6 +87,9 @@ class Driver:
         finder = _WhenImported("asyncio", self._pretend_to_loop)
         sys.meta_path.insert(0, finder)
         self._started = True
+        # Nothing is given free while a flow declares its tasks: looking for it would only cost.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             self._first = self._coroutine.send(None)
         except StopIteration as stop:
@@ -96,6 +100,8 @@ class Driver:
         finally:
             finder.remove()
             self._stop_pretending()
+            if collecting:
+                gc.enable()
         return False, None
 
     # --- the loop -------------------------------------------------------------------------------

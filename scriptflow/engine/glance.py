@@ -33,23 +33,20 @@ class Glance:
         self._declared = declared
         self._producers = declared.producers
         self._names = declared.names
-        self._files = files
+        self._marks = files.marks
+        self._mark = files.mark
         self._folder = files.folder
         self._latest = latest
 
     def is_fresh(self, task: Task) -> bool:
         """Whether a task is up to date beyond doubt; False when more must be looked at."""
         outputs = task._outputs
-        if not outputs:
-            return False
-        last = self._latest.get(outputs[0])
+        last = self._latest.get(outputs[0]) if outputs else None
         if last is None or not last.signature or not last.ok:
             return False
-        producers = self._producers
         if task._name is not None and self._names.get(task._name) is not task:
             return False
-        files = self._files
-        marks = files.marks
+        producers, marks = self._producers, self._marks
         found: list[int] = []
         inputs: Sequence[str] = task._inputs
         for path in inputs:
@@ -58,11 +55,13 @@ class Glance:
             maker = producers.get(path)
             if maker is not None and maker._state is not SKIPPED:
                 return False
-            mark = marks.get(path) or files.mark(path)
-            if not mark:
+            found.append(marks.get(path) or self._mark(path))
+        for path in outputs:
+            if producers.get(path) is not task:
                 return False
-            found.append(mark)
-        return self._matches(task, last, inputs, found)
+            found.append(marks.get(path) or self._mark(path))
+        # A missing file has the mark 0, and no signature was ever made of one.
+        return hash(tuple(found)) == last.signature and manifest_of(task, inputs) == last.manifest
 
     def _is_fresh_with_tasks(self, task: Task, last: Latest) -> bool:
         """The same for inputs that are tasks, folders or globs."""
@@ -75,20 +74,13 @@ class Glance:
         found = []
         for path in inputs:
             maker = self._declared.maker(path)
-            mark = self._files.marks.get(path) or self._files.mark(path)
-            if not mark or (maker is not None and maker._state is not SKIPPED):
+            if maker is not None and maker._state is not SKIPPED:
                 return False
-            found.append(mark)
+            found.append(self._marks.get(path) or self._mark(path))
         if self._declared.has_globs and any(up._state is not SKIPPED for up in self._declared.upstream(task)):
             return False
-        return self._matches(task, last, inputs, found)
-
-    def _matches(self, task: Task, last: Latest, inputs: Sequence[str], found: list[int]) -> bool:
-        marks = self._files.marks
-        producers = self._producers
         for path in task._outputs:
-            mark = marks.get(path) or self._files.mark(path)
-            if not mark or producers.get(path) is not task:
+            if self._producers.get(path) is not task:
                 return False
-            found.append(mark)
+            found.append(self._marks.get(path) or self._mark(path))
         return hash(tuple(found)) == last.signature and manifest_of(task, inputs) == last.manifest

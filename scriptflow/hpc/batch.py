@@ -147,7 +147,8 @@ class BatchExecutor(BatchSystem):
     def stop(self, numbers: Sequence[int], grace_s: float) -> None:
         """Delete the jobs of these numbers, those too that are still being submitted; may be called on any thread."""
         del grace_s  # the batch system has its own
-        self._loop.call_soon_threadsafe(lambda: [self._start(self._stop_one(number)) for number in numbers] and None)
+        for number in numbers:
+            self._loop.call_soon_threadsafe(lambda number=number: self._start(self._stop_one(number)))
 
     def seen(self, job_id: JobId) -> tuple[JobState, str] | None:
         """Return what the queue last said of a job, and why it waits; None when it said nothing yet."""

@@ -31,8 +31,6 @@ case $name in SLURM_CONF*) ;; {patterns}) unset "$name" ;; esac; done
 class SchedulerSilent(ExecutorError):
     """The batch system gave no usable answer: nothing is known, and nothing has failed."""
 
-    slug = "scheduler-silent"
-
 
 class Line:
     """The way to one batch system's commands.

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from scriptflow.hpc.options import Ask
 
 _WAITING = {
-    "Q": "", "H": "it is held: qrls", "W": "it may not start before a set time", "T": "it is being moved to another server",
+    "Q": "",
+    "H": "it is held: qrls",
+    "W": "it may not start before a set time",
+    "T": "it is being moved to another server",
     "M": "it was moved to another server",
-}  # fmt: skip
+}
 _RUNNING = "RESUB"  # B: an array of which an element runs; E: its output is being copied; S, U: suspended
 _GONE = "FXC"
 _DELETED = 91

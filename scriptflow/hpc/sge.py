@@ -31,6 +31,8 @@ _KILLED = 128 + 9
 # qacct takes one id; "not found" is an answer too.
 _QACCT = 'for id; do qacct -j "$id"; done 2>/dev/null; exit 0'
 
+_CAN_ACCOUNT = 'f=$SGE_ROOT/${SGE_CELL:-default}/common/accounting; test -r "$f" || ! test -e "$f"'
+
 
 class SgeExecutor(BatchExecutor):
     """Jobs of a Grid Engine cluster."""
@@ -41,8 +43,8 @@ class SgeExecutor(BatchExecutor):
     array_id_text = '"$JOB_ID.$SGE_TASK_ID"'
     index_text = "${SGE_TASK_ID}"
     transient: ClassVar[tuple[str, ...]] = (
-        "unable to send message", "send error", "connection refused", "commlib error", "can't reach", "unable to contact",
-        "timeout", "timed out", "no response", "unable to synchronize", "temporarily",
+        "unable to send message", "send error", "connection refused", "commlib error", "can't reach",
+        "unable to contact", "timeout", "timed out", "no response", "unable to synchronize", "temporarily",
     )  # fmt: skip
 
     def header(self, ask: Ask) -> list[str]:
@@ -144,7 +146,7 @@ class SgeExecutor(BatchExecutor):
         """Return queries about the system itself."""
         return {
             "version": ["qstat", "-help"],
-            "accounting": ["sh", "-c", 'f=$SGE_ROOT/${SGE_CELL:-default}/common/accounting; test -r "$f" || ! test -e "$f"'],
+            "accounting": ["sh", "-c", _CAN_ACCOUNT],
             "pe": ["qconf", "-spl"],
         }
 

@@ -134,7 +134,7 @@ class Shelf:
     def holder(self, folder: Path) -> str | None:
         """Return the id of the job that began in this folder."""
         try:
-            return os.readlink(folder / "lock")
+            return str((folder / "lock").readlink())
         except OSError:
             return None
 

@@ -87,7 +87,7 @@ def verdict(ending: Ending | None, sight: Sight | None, *, cancelled: bool) -> J
         cause=cause,
         began=ending.began,
         ended=ending.ended,
-        max_rss_bytes=_most(ending.max_rss_bytes, sight and sight.max_rss_bytes),
+        max_rss_bytes=_most(ending.max_rss_bytes, sight.max_rss_bytes if sight else None),
         cpu_s=ending.cpu_s,
         host=ending.host,
         pid=ending.pid,

@@ -6,8 +6,8 @@ from ground import until
 TASKS = """
     import {imports}
     async def flow_wrong():
-        going = [sf.Task(["sh", "-c", "echo > up-%d; until [ -e go ]; do sleep 0.01; done; echo >> ran; echo > out-%d" % (n, n)],
-                         outputs="out-%d" % n, name="t%d" % n).start() for n in range(4)]
+        words = "echo > up-%d; until [ -e go ]; do sleep 0.01; done; echo >> ran; echo > out-%d"
+        going = [sf.Task(["sh", "-c", words % (n, n)], outputs="out-%d" % n, name="t%d" % n).start() for n in range(4)]
         late = sf.Task("touch late", outputs="late")
         while not all(__import__("os").path.exists("up-%d" % n) for n in range(4)):
             await asyncio.sleep(0.01)
@@ -156,7 +156,8 @@ def test_a_flow_with_threads_and_children_of_its_own_works(ground):
         import asyncio, multiprocessing, subprocess, threading
         async def flow_threads():
             done = []
-            threads = [threading.Thread(target=lambda: done.append(subprocess.run(["true"]).returncode)) for _ in range(20)]
+            work = lambda: done.append(subprocess.run(["true"]).returncode)
+            threads = [threading.Thread(target=work) for _ in range(20)]
             for thread in threads:
                 thread.start()
             await sf.bag(*(sf.Task(["sh", "-c", "echo > out-%d" % n], outputs="out-%d" % n) for n in range(50)))

@@ -10,8 +10,8 @@ from ground import until
 
 WAITS = """
     async def flow_waits():
-        await sf.Task(["sh", "-c", "echo $$ >> ran; echo half > out; until [ -e go ]; do sleep 0.01; done; echo all > out"],
-                      outputs="out", name="waits")
+        await sf.Task(["sh", "-c", "echo $$ >> ran; echo half > out; until [ -e go ]; do sleep 0.01; done; "
+                                   "echo all > out"], outputs="out", name="waits")
         await sf.Task(["sh", "-c", "echo >> after-ran; cat out > after"], inputs="out", outputs="after")
 """
 
@@ -126,8 +126,11 @@ def forge(ground, **row):
     ground.flow("async def flow_demo(): await sf.Task('touch out', outputs='out')")
     ground.run()
     with store(ground) as rows:
-        rows.execute("UPDATE lease SET epoch = epoch + 1, host = :host, boot = :boot, pid = :pid, process_start = :start, "
-                     "since = 1, run = 'demo-1'", {"host": os.uname().nodename, "boot": "", "pid": 1, "start": 1} | row)  # fmt: skip
+        rows.execute(
+            "UPDATE lease SET epoch = epoch + 1, host = :host, boot = :boot, pid = :pid, process_start = :start, "
+            "since = 1, run = 'demo-1'",
+            {"host": os.uname().nodename, "boot": "", "pid": 1, "start": 1} | row,
+        )
         rows.commit()
 
 

@@ -11,7 +11,8 @@ from ground import as_user, until
 ROOT = os.geteuid() == 0
 MANY = """
     async def flow_many():
-        await sf.bag(*(sf.Task(["sh", "-c", "sleep 0.05; echo %d > out-%d" % (n, n)], outputs="out-%d" % n) for n in range({count})))
+        await sf.bag(*(sf.Task(["sh", "-c", "echo %d > out-%d; exec sleep 0.05" % (n, n)], outputs="out-%d" % n)
+                       for n in range({count})))
 """
 
 
@@ -50,8 +51,10 @@ def test_a_head_with_little_memory_works_or_says_so(ground):
 def test_a_task_that_eats_all_its_memory_fails_alone(ground):
     ground.flow("""
         async def flow_memory():
-            eats = sf.Task("ulimit -v 200000; python3 -c 'x = bytearray(10**9)'", shell=True, outputs="never", name="eats")
-            await sf.bag(eats, *(sf.Task("echo > out-%d" % n, shell=True, outputs="out-%d" % n) for n in range(10)))
+            words = "ulimit -v 200000; python3 -c 'x = bytearray(10**9)'"
+            eats = sf.Task(words, shell=True, outputs="never", name="eats")
+            rest = [sf.Task("echo > out-%d" % n, shell=True, outputs="out-%d" % n) for n in range(10)]
+            await sf.bag(eats, *rest)
     """)
     assert "MemoryError" in ground.call("run", code=1)
     assert ground.counts(code=1) == (0, 10, 1)
@@ -60,7 +63,8 @@ def test_a_task_that_eats_all_its_memory_fails_alone(ground):
 def test_a_command_that_is_too_long_fails_alone_with_its_reason(ground):
     ground.flow("""
         async def flow_long():
-            await sf.bag(sf.Task(["true", "x" * 3_000_000], outputs="never", name="long"), sf.Task("touch out", outputs="out"))
+            long = sf.Task(["true", "x" * 3_000_000], outputs="never", name="long")
+            await sf.bag(long, sf.Task("touch out", outputs="out"))
     """)
     told = ground.run(code=1)
     assert "3000006 bytes is longer than the system takes" in told, told[-500:]
@@ -211,7 +215,7 @@ def test_a_device_as_an_output_is_refused(ground):
 def test_a_folder_as_an_output_is_made_again_when_a_file_of_it_goes(ground):
     ground.flow("""
         async def flow_folder():
-            await sf.Task("mkdir out; echo a > out/a; echo b > out/b", shell=True, outputs=sf.directory("out/"), name="makes")
+            await sf.Task("mkdir out; echo a > out/a; echo b > out/b", shell=True, outputs=sf.directory("out/"))
             await sf.Task("cat out/* > all", shell=True, inputs=sf.directory("out/"), outputs="all")
     """)
     assert ground.counts() == (2, 0, 0)
@@ -290,7 +294,8 @@ def rss_kb(pid):
 def test_a_huge_log_takes_no_memory_of_the_head(ground, what):
     ground.flow(f"""
         async def flow_log():
-            await sf.Task("{what}; until [ -e go ]; do sleep 0.01; done; exit 1", shell=True, outputs="out", name="talks")
+            words = "{what}; until [ -e go ]; do sleep 0.01; done; exit 1"
+            await sf.Task(words, shell=True, outputs="out", name="talks")
     """)
     head = ground.start("run")
     log = ground / ".scriptflow/logs/log-1/talks.1.log"
@@ -311,9 +316,10 @@ def test_a_huge_log_takes_no_memory_of_the_head(ground, what):
 
 
 def test_a_sparse_log_of_5_gb_is_shown_by_its_end(ground):
-    ground.flow(
-        'async def flow_log(): await sf.Task("truncate -s 5G /dev/stdout; echo; echo the end; exit 1", shell=True, name="big")'
-    )
+    ground.flow("""
+        async def flow_log():
+            await sf.Task("truncate -s 5G /dev/stdout; echo; echo the end; exit 1", shell=True, name="big")
+    """)
     began = time.monotonic()
     told = ground.run(code=1, limit=20)
     assert "the end" in told

@@ -6,11 +6,12 @@ import os
 import pytest
 
 NAMES = [
-    "plain", "two words", " leading", "trailing ", "tab\there", "new\nline", "carriage\rreturn", "quote'single", 'quote"double',
-    "back`tick", "back\\slash", "dollar$HOME", "$(touch pwned)", "`touch pwned`", ";touch pwned;", "&touch pwned&", "|touch pwned",
-    ">pwned", "<in", "*", "?", "[a-z]", "{a,b}", "{inputs}", "%s%n", "100%", "#comment", "!bang", "~home", "-rf", "--help", "=equals",
-    ".hidden", "...", "ünïcödé", "日本語", "emoji🙂", "\x1b]0;title\x07", "<script>alert(1)<\\script>", "x" * 240, "bad\udcff\udcfebytes",
-    "u\u202eright-to-left", "'; DROP TABLE jobs; --", "null\x01control",
+    "plain", "two words", " leading", "trailing ", "tab\there", "new\nline", "carriage\rreturn", "quote'single",
+    'quote"double', "back`tick", "back\\slash", "dollar$HOME", "$(touch pwned)", "`touch pwned`", ";touch pwned;",
+    "&touch pwned&", "|touch pwned", ">pwned", "<in", "*", "?", "[a-z]", "{a,b}", "{inputs}", "%s%n", "100%",
+    "#comment", "!bang", "~home", "-rf", "--help", "=equals", ".hidden", "...", "ünïcödé", "日本語", "emoji🙂",
+    "\x1b]0;title\x07", "<script>alert(1)<\\script>", "x" * 240, "bad\udcff\udcfebytes", "u\u202eright-to-left",
+    "'; DROP TABLE jobs; --", "null\x01control",
 ]  # fmt: skip
 
 
@@ -19,10 +20,11 @@ def test_a_hostile_name_stays_byte_equal_and_unseen_by_any_shell(ground, name):
     (ground / "in").mkdir()
     (ground / "in" / name).write_text("text\n")
     ground.flow(f"""
-        NAME = {ascii(name)}
+        NAME = {name!a}
         async def flow_names():
-            await sf.Task(["cp", "--", "in/" + NAME, "out-" + NAME], inputs="in/" + NAME, outputs="out-" + NAME, name="copy")
-            await sf.Task("cat {{inputs}} > {{output}}", shell=True, inputs="out-" + NAME, outputs="last-" + NAME, name="shells")
+            first, made, last = "in/" + NAME, "out-" + NAME, "last-" + NAME
+            await sf.Task(["cp", "--", first, made], inputs=first, outputs=made, name="copy")
+            await sf.Task("cat {{inputs}} > {{output}}", shell=True, inputs=made, outputs=last, name="shells")
             await sf.Task(["printf", "%s", NAME], outputs=[], name="says")
     """)
     assert ground.counts() == (3, 0, 0)
@@ -44,7 +46,7 @@ def test_a_hostile_name_stays_byte_equal_and_unseen_by_any_shell(ground, name):
 def test_a_hostile_task_name_is_shown_and_found(ground, name):
     ground.flow(f"""
         async def flow_names():
-            await sf.Task(["touch", "out"], outputs="out", name={ascii(name)})
+            await sf.Task(["touch", "out"], outputs="out", name={name!a})
     """)
     head = ground.start("run", "--json")
     told = head.end()

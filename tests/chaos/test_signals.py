@@ -1,4 +1,4 @@
-"""Signals to the head, and to its group as a terminal sends them: exit code, time, no process left, nothing half-made."""
+"""Signals to the head, and to its group as a terminal sends them: exit code, time, nothing left, nothing half-made."""
 
 import os
 import signal
@@ -34,8 +34,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 FLOW = """
     async def flow_signals():
-        await sf.bag(*(sf.Task(["sh", "-c", 'echo $$ > pid-%d; echo cut > out-%d; ' % (n, n) + {job!r}], outputs="out-%d" % n,
-                               name="t%d" % n) for n in range(3)))
+        await sf.bag(*(sf.Task(["sh", "-c", 'echo $$ > pid-%d; echo cut > out-%d; ' % (n, n) + {job!r}],
+                               outputs="out-%d" % n, name="t%d" % n) for n in range(3)))
 """
 
 
@@ -71,7 +71,8 @@ def assert_stopped(ground, head, began, *, code, within):
 
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize(("number", "to", "code"), [
-    (signal.SIGINT, "head", 130), (signal.SIGINT, "group", 130), (signal.SIGTERM, "head", 143), (signal.SIGTERM, "group", 143),
+    (signal.SIGINT, "head", 130), (signal.SIGINT, "group", 130),
+    (signal.SIGTERM, "head", 143), (signal.SIGTERM, "group", 143),
 ])  # fmt: skip
 def test_a_stop_ends_a_job_at_once_and_leaves_nothing(ground, job, number, to, code):
     head = begin(ground, JOBS[job])
@@ -178,7 +179,8 @@ def test_a_stopped_run_goes_on_where_it_was(ground):
     ground.flow("""
         async def flow_signals():
             await sf.Task(["sh", "-c", "echo >> first-ran; echo 1 > first"], outputs="first")
-            await sf.Task(["sh", "-c", "echo cut > second; [ -e go ] || sleep 99; cat first > second"], inputs="first", outputs="second")
+            await sf.Task(["sh", "-c", "echo cut > second; [ -e go ] || sleep 99; cat first > second"],
+                          inputs="first", outputs="second")
     """)
     head = ground.start("run")
     until(lambda: (ground / "second").exists(), what="the second task", head=head)
