@@ -98,7 +98,7 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
     latest, reader = _what_is_recorded(flow_file.folder)
 
     def make(head: Engine) -> Dispatcher:
-        executors = make_executors(settings, ())
+        executors = make_executors(settings, f"{flow_file.folder}/{STORE}")
         planner.append(Planner(head, pools_of(executors), executors.__getitem__))
         return planner[0]
 

@@ -112,7 +112,7 @@ class Session:
         )  # fmt: skip
 
     def _make_pools(self) -> Pools[Life]:
-        self._executors = make_executors(self.settings, (self.store.lock_fd,), self._note)
+        self._executors = make_executors(self.settings, f"{self.folder}/{STORE}", (self.store.lock_fd,), self._note)
         return pools_of(self._executors)
 
     def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
@@ -185,16 +185,22 @@ def _failure(error: ScriptflowError) -> Failure:
 
 
 def make_executors(
-    settings: Settings, inherit_fds: tuple[int, ...], note: Callable[[str], None] | None = None
+    settings: Settings, store_folder: str, inherit_fds: tuple[int, ...] = (), note: Callable[[str], None] | None = None
 ) -> dict[str, Executor]:
-    """Make every executor of the settings; none is opened yet."""
+    """Make every executor of the settings; none is opened yet.
+
+    An executor is made as ``Class(options, folder=STORE, note=TELL)``; the one of this machine takes the descriptors
+    that its jobs' guardian must hold open instead of the folder.
+    """
     from scriptflow.core.registry import executor_class
 
     made: dict[str, Executor] = {}
     for name, options in settings.executors.items():
         kind = str(options.get("type", name))
-        extra = {"inherit_fds": inherit_fds, **({"note": note} if note else {})} if kind == "local" else {}
-        made[name] = executor_class(kind)(options, **extra)
+        known: dict[str, object] = {"inherit_fds": inherit_fds} if kind == "local" else {"folder": store_folder}
+        if note is not None:
+            known["note"] = note
+        made[name] = executor_class(kind)(options, **known)
     return made
 
 

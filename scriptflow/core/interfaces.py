@@ -147,6 +147,10 @@ class Store(Protocol):
         """Write a file's hash with the next group commit."""
         ...
 
+    def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:
+        """Write that a job's files were looked at one by one and are as it left them, so that a glance will do."""
+        ...
+
     def progress(self, counts: RunCounts) -> None:
         """Write the run's counts with the next group commit."""
         ...

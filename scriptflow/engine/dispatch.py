@@ -329,6 +329,11 @@ class Dispatcher:
         if self._beside is not None:
             self._beside.hash(job, files)
 
+    def looked(self, job: int, outputs: tuple[str, ...], signature: int) -> None:
+        """Keep that a task was found up to date by looking closely, so that next time a glance will do."""
+        if self.head.store is not None:
+            self.head.store.looked(job, outputs, signature)
+
     # --- coming to rest -------------------------------------------------------------------------
 
     @property

@@ -117,6 +117,7 @@ class Life:
     def _decide(self) -> tuple[Reason, ...]:
         head, task = self.head, self.task
         last = self._last_job()
+        outputs = [head.files.seen(path, "out") for path in self.outputs]
         unfinished: tuple[str, ...] = ()
         if last is None:
             unfinished = tuple([path for path in self.outputs if files_out.is_marked(head.files.absolute(path))])
@@ -124,7 +125,7 @@ class Life:
             manifest=self.manifest,
             last=last,
             inputs=self.inputs,
-            outputs=[head.files.seen(path, "out") for path in self.outputs],
+            outputs=outputs,
             declares_outputs=bool(task._outputs),
             forced_by=head.selection.forced_by(task),
             makers=self.makers,
@@ -136,6 +137,8 @@ class Life:
         if not self.outputs and task._outputs and not decision.run:
             patterns = ", ".join(item.pattern for item in task._outputs if isinstance(item, Glob))
             return (Reason("output-missing", f"nothing matches {patterns}"),)
+        if not reasons and last is not None and not any(seen.racy for seen in self.inputs):
+            head.dispatcher.looked(last.job, self.outputs, _signature((*self.inputs, *outputs)))
         planned = head.dispatcher.extra_reasons(self)
         return (*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"])
 
@@ -265,7 +268,9 @@ class Life:
         keep = task.get("keep_partial")
         if not good:
             keep = head.settings.keep_partial if keep is None else keep
-            if not task.get("update_in_place"):
+            if report.began is None:
+                files_out.put_back(job.outputs)
+            elif not task.get("update_in_place"):
                 self.aside = files_out.discard(job.outputs, keep_partial=bool(keep))
         head.files.forget(self.outputs)
         assert head.store is not None  # noqa: S101 (only a head that keeps records runs jobs)
@@ -311,7 +316,7 @@ class Life:
         marks = self.head.files
         for one in seen:
             marks.marks[one.path] = mark_of(one)
-        return hash(tuple([mark_of(one) for one in (*self.inputs, *seen)]))
+        return _signature((*self.inputs, *seen))
 
     def _warn_of_changed_inputs(self) -> None:
         changed = [
@@ -381,3 +386,8 @@ class Life:
         return {
             str(key): str(value) for source in (get("labels"), get("props")) for key, value in (source or {}).items()
         }
+
+
+def _signature(files: Sequence[Seen]) -> int:
+    """Return one number for how all of a task's files look."""
+    return hash(tuple([mark_of(seen) for seen in files]))

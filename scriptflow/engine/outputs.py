@@ -47,24 +47,40 @@ def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] 
     Raises:
         OSError: a folder cannot be written.
     """
-    for path in outputs:
-        part = marker(path)
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            _touch(path, part)
-            continue
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-            raise OSError(f"{path} is neither a file nor a folder, so it cannot be an output")
-        if in_place:
-            _touch(path, part)
-        elif os.path.lexists(part):
-            # The job that left the marker never ended: what lies there is half-made, the marker may be older and whole.
-            remove(path)
-        else:
-            os.rename(path, part)
+    done: list[str] = []
+    try:
+        for path in outputs:
+            _set_one_aside(path, in_place=in_place)
+            done.append(path)
+    except OSError:
+        put_back(done)
+        raise
     for path in folders:
         os.makedirs(path, exist_ok=True)
+
+
+def _set_one_aside(path: str, *, in_place: bool) -> None:
+    part = marker(path)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        _touch(path, part)
+        return
+    if not _is_plain(found):
+        raise OSError(f"{path} is neither a file nor a folder, so it cannot be an output")
+    if in_place:
+        _touch(path, part)
+    elif os.path.lexists(part):
+        # The job that left the marker never ended: what lies there is half-made, the marker may be older and whole.
+        remove(path)
+    else:
+        os.rename(path, part)
+
+
+def _is_plain(found: os.stat_result) -> bool:
+    """Whether it is a file, a folder or a link: pipes, sockets and devices are not ours to move or remove."""
+    mode = found.st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
 
 
 def _touch(path: str, part: str) -> None:
@@ -80,7 +96,7 @@ def clear_markers(outputs: Iterable[str]) -> None:
     """Remove the markers, and older versions with them: the new outputs are recorded."""
     for path in outputs:
         with contextlib.suppress(OSError):
-            _unlink_any(marker(path))
+            remove(marker(path))
 
 
 def discard(outputs: Iterable[str], *, keep_partial: bool) -> tuple[str, ...]:
@@ -124,15 +140,12 @@ def put_back(outputs: Iterable[str]) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, a link or a whole folder; nothing when there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        _unlink_any(path)
-
-
-def _unlink_any(path: str) -> None:
+    """Remove a file, a link or a whole folder; nothing when there is none, or it is none of these."""
     try:
-        os.unlink(path)
-    except (IsADirectoryError, PermissionError):
-        if not os.path.isdir(path) or os.path.islink(path):
-            raise
-        shutil.rmtree(path)
+        found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(path)
+        elif _is_plain(found):
+            os.unlink(path)
+    except FileNotFoundError:
+        pass

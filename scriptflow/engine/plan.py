@@ -47,6 +47,9 @@ class Planner(Dispatcher):
         makers = {self._made[path]: path for path in (seen.path for seen in life.inputs) if path in self._made}
         return tuple([Reason("upstream", f"{maker} would make {path}") for maker, path in makers.items()])
 
+    def looked(self, job: int, outputs: tuple[str, ...], signature: int) -> None:
+        """Keep nothing: a plan writes nothing."""
+
     def queue(self, life: Life) -> None:
         """Take the task as done."""
         self.would_run.append(life)

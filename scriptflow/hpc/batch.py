@@ -148,7 +148,7 @@ class BatchExecutor(BatchSystem):
         """Delete the jobs of these numbers, those too that are still being submitted; may be called on any thread."""
         del grace_s  # the batch system has its own
         for number in numbers:
-            self._loop.call_soon_threadsafe(lambda number=number: self._start(self._stop_one(number)))
+            self._loop.call_soon_threadsafe(self._start_stopping, number)
 
     def seen(self, job_id: JobId) -> tuple[JobState, str] | None:
         """Return what the queue last said of a job, and why it waits; None when it said nothing yet."""
@@ -166,7 +166,7 @@ class BatchExecutor(BatchSystem):
         answers = {name: await self._line.ask(argv) for name, argv in self.probe_argvs().items()}
         version = answers["version"]
         if version.exit_code == 127:
-            raise SchedulerSilent(first_words(version), do="load its module, or add its folder to PATH")
+            raise ExecutorError(first_words(version), do="load its module, or add its folder to PATH")
         return self.probed(answers)
 
     async def _learn(self) -> None:
@@ -187,6 +187,9 @@ class BatchExecutor(BatchSystem):
                 why=f"there is no record in {self._shelf.jobs}",
             )
         return self._watch.track(job_id, *found)
+
+    def _start_stopping(self, number: int) -> None:
+        self._start(self._stop_one(number))
 
     async def _stop_one(self, number: int) -> None:
         accepted = self._desk.accepted(number)

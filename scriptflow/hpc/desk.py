@@ -129,13 +129,26 @@ class Desk:
         together = self._gathering.pop(shape)
         ask = shape[1]
         try:
-            await self._learn()
+            await self._learned()
         except ScriptflowError as error:
             _refuse(together, error)
             return
         most = min(self._options.array_max, self._system.longest_array)
         for first in range(0, len(together), max(most, 1)):
             self._start(self._send(ask, together[first : first + max(most, 1)]))
+
+    async def _learned(self) -> None:
+        """Wait until the system's dialect is known: scripts depend on it."""
+        rest_s = _SHORTEST_REST_S
+        while True:
+            try:
+                await self._learn()
+            except SchedulerSilent as silence:
+                self._complain(f"{self._system.kind} does not answer ({silence.what}): asking again")
+                await asyncio.sleep(rest_s)
+                rest_s = min(rest_s * 2, _LONGEST_REST_S)
+            else:
+                return
 
     async def _send(self, ask: Ask, together: Sequence[Waiting]) -> None:
         try:

@@ -49,7 +49,7 @@ class SgeExecutor(BatchExecutor):
 
     def header(self, ask: Ask) -> list[str]:
         """Return the directives of a script; memory is counted per slot here."""
-        lines = ["-S /bin/sh", "-r n"]
+        lines = ["-S /bin/sh", "-r n", "-cwd", "-j y"]
         if ask.cpus > 1:
             lines.append(f"-pe {ask.pe or 'smp'} {ask.cpus}")
         if ask.memory_bytes is not None:
@@ -70,7 +70,7 @@ class SgeExecutor(BatchExecutor):
         """Return the command that submits ``script``, as an array of ``size`` when that is not 0."""
         array = ["-t", f"1-{size}"] if size else []
         log = "scheduler.$TASK_ID.log" if size else "scheduler.log"
-        return ["qsub", "-terse", "-cwd", "-j", "y", "-o", log, "-N", name, *array, script]
+        return ["qsub", "-terse", "-o", log, "-N", name, *array, script]
 
     def read_job_id(self, out: str) -> str:
         """Return the id that ``qsub -terse`` printed: ``2``, or ``4.1-6:1``."""

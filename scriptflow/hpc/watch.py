@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
+from scriptflow.errors import ExecutorError
 from scriptflow.hpc.line import SchedulerSilent, first_words
 from scriptflow.hpc.truth import is_clear, verdict
 
@@ -152,7 +153,10 @@ class Watch:
         Raises:
             SchedulerSilent: it did not answer.
         """
-        await self._learn()
+        try:
+            await self._learn()
+        except ExecutorError as error:  # wrong commands are no reason to give jobs up that were taken
+            raise SchedulerSilent(error.what) from error
         jobs, before = list(self.open.values()), len(self.open)
         queue = await self._queue(jobs)
         now = time.monotonic()

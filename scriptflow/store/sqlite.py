@@ -274,6 +274,10 @@ class SqliteStore:
         """Write a file's hash with the next group commit."""
         self._writing().put((CALL, lambda _: self._writer.hashed(job, path, role, sha256)))
 
+    def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:
+        """Write, with the next group commit, that a job's files were looked at one by one and are as it left them."""
+        self._writing().put((CALL, lambda _: self._writer.looked(job, outputs, signature)))
+
     # --- ending -----------------------------------------------------------------------------------
 
     def flush(self) -> None:

@@ -267,6 +267,13 @@ class Writer:
             (to_digest(sha256), job, role == "out", self._root.to_column(path)),
         )
 
+    def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:
+        """Write the signature of files that were looked at one by one and found to be as the job left them."""
+        self._connection.executemany(
+            "UPDATE latest SET signature = ? WHERE job = ? AND file = (SELECT id FROM files WHERE path = ?)",
+            [(signature, job, self._root.to_column(path)) for path in outputs],
+        )
+
     # --- ids ------------------------------------------------------------------------------------
 
     def _task_ids(self, starts: Sequence[JobStart]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Full and read-only disks under the store, the outputs and the logs: said with the disk's name, and nothing cut passes."""
+"""Full and read-only disks under the store, the outputs and the logs: named in the error, and no cut file passes."""
 
 import collections
 import contextlib

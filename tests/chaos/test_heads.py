@@ -71,6 +71,20 @@ def test_reading_commands_work_during_a_run(ground):
     head.end(0)
 
 
+def test_the_status_of_a_run_counts_what_was_shown_as_done(ground):
+    ground.flow("""
+        async def flow_counts():
+            words = "[ %d -lt 6 ] || until [ -e go ]; do sleep 0.01; done; echo > out-%d"
+            await sf.bag(*(sf.Task(["sh", "-c", words % (n, n)], outputs="out-%d" % n) for n in range(12)))
+    """)
+    head = ground.start("run", "-j", "12")
+    until(lambda: head.told().count(" ok ") == 6, what="six ends", head=head)
+    until(lambda: ground.answer("status")["ran"] == 6, limit=5, what="six in the status")
+    assert ground.answer("status")["queued"] == 0
+    (ground / "go").touch()
+    head.end(0)
+
+
 def test_reading_commands_work_beside_a_killed_head_that_nobody_followed(ground):
     head = begin(ground)
     head.kill()

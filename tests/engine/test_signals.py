@@ -138,7 +138,8 @@ def test_a_job_that_ends_well_at_its_term_is_not_taken_for_done(here):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_flow_s_own_code_runs_ends_it(here, number):
+def test_a_signal_while_the_flow_s_own_code_runs_ends_it_when_sent_again(here, number):
+    """The first one waits for the flow's next await, as asyncio's own does."""
     text = """
         import time
         import scriptflow as sf
@@ -152,6 +153,8 @@ def test_a_signal_while_the_flow_s_own_code_runs_ends_it(here, number):
     head = here.start(text)
     here.appears("busy", process=head)
     pid = here.appears("pid", process=head)
+    head.send_signal(number)
+    time.sleep(0.3)
     head.send_signal(number)
     here.end_of(head, code=128 + number, limit=8)
     assert not alive(pid)

@@ -1,10 +1,14 @@
-"""Fixtures: a folder with jobs on each batch system that is up."""
+"""Fixtures: a folder with jobs on each batch system that is up, and on the scripted PBS."""
+
+import os
 
 import pytest
 from beds import NO_SGE, NO_SLURM, Place, on_sge, on_slurm
 
+from scriptflow.hpc.pbs import PbsExecutor
 from scriptflow.hpc.sge import SgeExecutor
 from scriptflow.hpc.slurm import SlurmExecutor
+from scriptflow.testing.batchtools import ScriptedPbs
 
 
 def pytest_configure(config):
@@ -12,14 +16,26 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "sge: needs a real Grid Engine (tests/testbeds/sge-up)")
 
 
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A scripted PBS whose commands come first on PATH."""
+    made = ScriptedPbs(tmp_path / "tools")
+    monkeypatch.setenv("PATH", f"{made.commands}:{os.environ['PATH']}")
+    yield made
+    made.close()
+
+
 @pytest.fixture(
     params=[
         pytest.param(SlurmExecutor, marks=[pytest.mark.slurm, on_slurm], id="slurm"),
         pytest.param(SgeExecutor, marks=[pytest.mark.sge, on_sge], id="sge"),
+        pytest.param(PbsExecutor, id="pbs"),
     ]
 )
 def place(request, tmp_path):
-    """Any real batch system that is up."""
+    """Any batch system: the real ones that are up, and the scripted one."""
+    if request.param is PbsExecutor:
+        request.getfixturevalue("tools")
     return Place(request.param, tmp_path)
 
 
@@ -35,3 +51,8 @@ def sge(tmp_path):
     if NO_SGE:
         pytest.skip(NO_SGE)
     return Place(SgeExecutor, tmp_path)
+
+
+@pytest.fixture
+def pbs(tmp_path, tools):
+    return Place(PbsExecutor, tmp_path)
