@@ -20,9 +20,10 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
+from bench import Bench, Figure
 from measuring import Failed
 from peers import Peers
-from rows import QUICK, ROWS, Bench, Figure
+from rows import QUICK, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,16 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                     _tell(f"        {figure.label}: {shown(figure)}")
             except Failed as problem:
                 failed.append(f"{ROWS[name][0]}: {problem}")
-        seconds = time.monotonic() - began
+                _tell(f"        could not be measured: {problem}")
+        seconds, versions = time.monotonic() - began, peers.versions()
     for sentence in peers.missing:
         print(sentence)
     print(table(found))
-    print(
-        f"{_machine()}; {', '.join(f'{name} {version}' for name, version in peers.versions().items())}; {seconds:.0f} s"
-    )
+    print(f"{_machine()}; {', '.join(f'{name} {version}' for name, version in versions.items())}; {seconds:.0f} s")
     if asked.json:
         with open(asked.json, "w", encoding="utf-8") as file:
-            json.dump(document(found, bench, seconds), file, indent=1)
+            json.dump(document(found, bench, versions, seconds), file, indent=1)
     missed = [figure for figures in found.values() for figure in figures
               if figure.gate and not figure.is_within(figure.must, SLACK)]  # fmt: skip
     for figure in missed:
@@ -130,7 +130,9 @@ def verdict(figure: Figure) -> str:
     return "stretch" if figure.stretch is not None and figure.is_within(figure.stretch) else "must"
 
 
-def document(found: dict[str, list[Figure]], bench: Bench, seconds: float) -> dict[str, object]:
+def document(
+    found: dict[str, list[Figure]], bench: Bench, versions: dict[str, str], seconds: float
+) -> dict[str, object]:
     """Return everything that was measured, for a file."""
     figures = [
         {"row": name, "figure": figure.label, "value": figure.value, "unit": figure.unit, "spread": figure.spread,
@@ -147,7 +149,7 @@ def document(found: dict[str, list[Figure]], bench: Bench, seconds: float) -> di
         }
         for work, peers in bench.costs.items()
     }  # fmt: skip
-    return {"schema": 1, "machine": _machine(), "versions": bench.peers.versions(), "seconds": round(seconds),
+    return {"schema": 1, "machine": _machine(), "versions": versions, "seconds": round(seconds),
             "figures": figures, "costs": costs}  # fmt: skip
 
 

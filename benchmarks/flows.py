@@ -50,7 +50,9 @@ import scriptflow as sf
 async def flow_work(n: int = $N, form: str = "list"):
     gate = sf.Task("touch gate && exec sleep 1000", shell=True, outputs="never", name="gate", priority=1).start()
     tasks = (sf.Task(["touch", f"out/{i}"], inputs="in", outputs=f"out/{i}") for i in range(n))
-    await sf.bag(*tasks) if form == "list" else await sf.bag(tasks)
+    if form == "sent":
+        tasks = [task.start() for task in tasks]
+    await sf.bag(tasks) if form == "generator" else await sf.bag(*tasks)
     await gate
 """
 

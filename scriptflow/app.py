@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from scriptflow.core.context import PLANNING
+from scriptflow.core.context import HEAD, PLANNING
 from scriptflow.core.states import RunState
 from scriptflow.engine.bus import Bus
 from scriptflow.engine.drive import Driver
 from scriptflow.engine.head import Head as Engine
-from scriptflow.engine.selection import Enough, Selection
-from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.engine.selection import Enough
+from scriptflow.errors import ScriptflowError, StoreUnwritable, UsageError
 from scriptflow.outcome import Plan, PlannedTask, RunOptions, RunResult
-from scriptflow.session import STORE, Session, make_executors, pools_of
+from scriptflow.session import STORE, Session, make_executors, pools_of, selection_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def run_flow(
     at_once = _mentions_asyncio(flow.file)
     result = _driven(session, lambda: flow.function(**params), at_once=at_once)
     error = result.error
-    if error is not None and not isinstance(error, ScriptflowError) and not isinstance(error, KeyboardInterrupt):
+    if isinstance(error, SystemExit):
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)  # noqa: T201 (what Python does with such an exit)
+    elif error is not None and not isinstance(error, ScriptflowError):
         from scriptflow.flowfile.discover import flow_traceback
 
         print(flow_traceback(error, flow_file.path), file=sys.stderr, end="")  # noqa: T201 (his own traceback)
@@ -104,7 +107,7 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
 
     head = Engine(
         folder=flow_file.folder, store=reader, latest=latest, settings=settings, bus=Bus(), dispatcher=make,
-        selection=Selection(options.force, options.only, options.until),
+        selection=selection_of(settings, options),
     )  # fmt: skip
     token = PLANNING.set(True)
     head.enter()
@@ -135,11 +138,15 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
 def _what_is_recorded(folder: str) -> tuple[dict[str, Any], Any]:
     """Return what the store knows, read only, and the reader; nothing when there is no store."""
     path = f"{folder}/{STORE}"
-    if not os.path.exists(f"{path}/runs.db"):
+    try:
+        os.stat(f"{path}/runs.db")
+    except (FileNotFoundError, NotADirectoryError):
         return {}, None
+    except OSError as error:
+        raise StoreUnwritable(f"cannot read {path}", why=error.strerror or str(error)) from error
     from scriptflow.store.reader import StoreReader
 
-    reader = StoreReader(path, relative=True)
+    reader = StoreReader(path, relative=True, still=True)
     return reader.latest(), reader
 
 
@@ -222,6 +229,8 @@ def run(
         UsageError: an event loop runs already; await ``run_async`` there.
         Exception: what the flow's own code raised.
     """
+    if HEAD.get() is not None:
+        raise UsageError("sf.run cannot be called inside a flow", do="await the other flow, or sf.run_async(...)")
     if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
         raise UsageError("sf.run cannot be called while an event loop runs", do="await sf.run_async(...)")
     folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
@@ -250,12 +259,12 @@ async def run_async(
     error: BaseException | None = None
     try:
         value = await make()
-    except BaseException as problem:
+    except ScriptflowError as problem:
         error = problem
+    except BaseException as problem:
+        await _rest(session, value, problem)
         raise
-    finally:
-        result = await _rest(session, value, error)
-    return result
+    return await _rest(session, value, error)
 
 
 async def _rest(session: Session, value: object, error: BaseException | None) -> RunResult:
@@ -325,6 +334,7 @@ def implicit_head() -> Engine:
     It ends with the loop: ``asyncio.run`` closes what still generates, and so closes it.
     """
     import asyncio
+    from contextlib import suppress
 
     try:
         loop = asyncio.get_running_loop()
@@ -341,7 +351,9 @@ def implicit_head() -> Engine:
         session.head.loop = loop
         session.head.take_over()
         session.keeper = _until_the_loop_ends(session, id(loop))
-        session.starting = loop.create_task(anext(session.keeper), name="scriptflow head")
+        # Begun here and now, so that the loop knows of it even when it ends before anything is awaited.
+        with suppress(StopIteration):
+            session.keeper.__anext__().send(None)
     return session.head
 
 

@@ -63,8 +63,16 @@ def connect(path: str, *, network: bool, busy_s: float) -> sqlite3.Connection:
     return connection
 
 
-def connect_read_only(path: str, *, busy_s: float = 5.0) -> sqlite3.Connection:
-    """Open a reading connection, also in a folder that cannot be written."""
+def connect_read_only(path: str, *, busy_s: float = 5.0, still: bool = False) -> sqlite3.Connection:
+    """Open a reading connection, also in a folder that cannot be written.
+
+    Args:
+        path: the database.
+        busy_s: how long to wait for a writer.
+        still: nobody writes, so that SQLite's helper files need not be made where they are not.
+    """
+    if still and not os.path.exists(path + "-wal"):  # noqa: PTH110 (as above)
+        return _reading(path, "immutable=1", busy_s)
     try:
         return _reading(path, "mode=ro", busy_s)
     except sqlite3.OperationalError as error:

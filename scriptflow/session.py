@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from time import time
 
 from scriptflow.core.states import RunState
@@ -14,12 +15,11 @@ from scriptflow.engine.bus import Bus
 from scriptflow.engine.drive import EXIT_CODES
 from scriptflow.engine.head import Head
 from scriptflow.engine.selection import Selection
-from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.errors import ScriptflowError, StoreUnwritable, UsageError
 from scriptflow.outcome import Failure, RunResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Task
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from scriptflow.core.config import Settings
@@ -43,8 +43,9 @@ class Session:
         self, folder: str, flow: str, params: Mapping[str, object], settings: Settings, options: RunOptions,
         listeners: Sequence[Listener],
     ) -> None:  # fmt: skip
+        from scriptflow.core.machine import host_name
         from scriptflow.core.records import RunStart
-        from scriptflow.engine.here import git_commit, host, user
+        from scriptflow.engine.here import git_commit, user
         from scriptflow.store.sqlite import SqliteStore
 
         self.folder = folder
@@ -58,20 +59,23 @@ class Session:
             self.run_id, self.run = self.store.begin_run(
                 RunStart(
                     flow=flow, name=options.name, tags=options.tags, params=params, argv=options.argv,
-                    started=self.started, host=host(), user=user(), pid=os.getpid(), git=git_commit(folder),
+                    started=self.started, host=host_name(), user=user(), pid=os.getpid(), git=git_commit(folder),
                     python=sys.version.split()[0], version=VERSION,
                 )
             )  # fmt: skip
             self.head = Head(
                 folder=folder, store=self.store, latest=self.store.latest(), settings=settings, bus=self.bus,
-                dispatcher=self._dispatcher, selection=Selection(options.force, options.only, options.until),
+                dispatcher=self._dispatcher, selection=selection_of(settings, options),
             )  # fmt: skip
         except BaseException:
             self.store.close()
             raise
+        if self.store.unfinished:
+            from scriptflow.engine.outputs import clear_markers
+
+            clear_markers([self.head.files.absolute(path) for path in self.store.unfinished])
         self.store.on_failure = self.store.on_lost = self._store_failed
         self.keeper: AsyncGenerator[None, None] | None = None
-        self.starting: Task[None] | None = None
         self._executors: dict[str, Executor] = {}
         self._tell_start()
 
@@ -85,7 +89,7 @@ class Session:
             )
 
     def _note(self, text: str) -> None:
-        self._say("note", "store", text)
+        self._say("warning", "store", text)
 
     def _say(self, level: str, slug: str, text: str, *, notes: tuple[str, ...] = (), do: str = "") -> None:
         if self.bus:
@@ -95,17 +99,23 @@ class Session:
 
     def _store_failed(self, error: ScriptflowError) -> None:
         """Hear, on the write thread, that the store takes nothing more: start nothing, finish what runs."""
-        loop = self.head.loop
         self.head.failure = self.head.failure or error
-        if loop is not None and self.head.works:
-            loop.call_soon_threadsafe(self.head.dispatcher.stop, error.what, None)
+        if self.head.loop is not None and self.head.works:
+            with suppress(RuntimeError):  # the run is over and its loop closed
+                self.head.loop.call_soon_threadsafe(self.head.dispatcher.stop, error.what, None)
 
     def _dispatcher(self, head: Head) -> Dispatcher:
         from scriptflow.engine.dispatch import Dispatcher
 
         logs = f"{self.folder}/{STORE}/logs"
-        os.makedirs(logs, mode=0o700, exist_ok=True)
-        os.makedirs(f"{logs}/{self.run}", mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(logs, mode=0o700, exist_ok=True)
+            os.makedirs(f"{logs}/{self.run}", mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreUnwritable(
+                f"cannot make a folder for logs in {logs}", why=error.strerror or str(error), do="check its permissions"
+            ) from error
+        keep_log(f"{self.folder}/{STORE}/scriptflow.log")
         return Dispatcher(
             head, self._make_pools(), self._executors.__getitem__, run=self.run, run_id=self.run_id,
             executor=self.options.executor, fail_fast=self.settings.fail_fast,
@@ -122,7 +132,7 @@ class Session:
         head = self.head
         works = head.dispatcher if head.works else None
         counts = works.counts() if works else RunCounts(skipped=head.skipped)
-        error = error or head.failure
+        error = head.failure or error
         if isinstance(error, SystemExit) and not error.code:
             error = None  # the flow said that it was done
         status = RunState.SUCCEEDED
@@ -163,6 +173,10 @@ class Session:
         """Name the tasks that were made and never awaited; after an error that is no surprise."""
         if error is not None:
             return
+        for option in self.head.selection.unmatched():
+            self._say(
+                "warning", "no-match", f"{option} matches no task of this flow", do="scriptflow list --tasks FLOW"
+            )
         forgotten = self.head.unsent()
         for task in forgotten[:_NAMED]:
             self._say(
@@ -182,6 +196,25 @@ def _message(error: BaseException | None) -> str:
 def _failure(error: ScriptflowError) -> Failure:
     known = {name: getattr(error, name, None) for name in ("exit_code_of_task", "cause", "log")}
     return Failure(getattr(error, "task", ""), known["exit_code_of_task"], known["cause"], known["log"], error.what)
+
+
+def keep_log(path: str) -> None:
+    """Let what we log go to a file of the store, once a process; nothing of it belongs on the screen."""
+    import logging
+
+    logger = logging.getLogger("scriptflow")
+    if not logger.handlers:
+        handler: logging.Handler = logging.NullHandler()
+        with suppress(OSError):
+            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def selection_of(settings: Settings, options: RunOptions) -> Selection:
+    """Return which tasks a run is about."""
+    return Selection((*settings.force, *options.force), options.only, options.until)
 
 
 def make_executors(

@@ -107,7 +107,7 @@ def ready(request: Request) -> Ready:
     from scriptflow.app import RunOptions  # after all that may go wrong: it loads the engine
 
     options = RunOptions(
-        force=(*settings.force, *request.force),
+        force=request.force,
         only=request.only,
         until=request.until,
         name=request.name,

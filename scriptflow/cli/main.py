@@ -53,7 +53,7 @@ def console() -> NoReturn:
 
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or never there
             stream.flush()
     os._exit(code)
 
@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     try:
         code = _answer([word for word in words if word != "--debug"])
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -101,6 +102,10 @@ def _report(error: Exception, words: list[str], *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, PermissionError):
+        from scriptflow.errors import UsageError
+
+        error = UsageError(f"cannot read {error.filename or 'a file'}: {error.strerror}", do="check its permissions")
     if not isinstance(error, ScriptflowError):
         from scriptflow.cli.crash import internal_error
 

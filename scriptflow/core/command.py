@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from scriptflow.core.fingerprint import manifest_text
-from scriptflow.core.paths import Glob
+from scriptflow.core.paths import Glob, is_text
 from scriptflow.errors import TaskError, UnitError
 
 TYPE_CHECKING = False
@@ -125,14 +125,19 @@ def paths_in(task: Task, folder: str) -> tuple[str, ...]:
 def paths_out(task: Task, folder: str) -> tuple[str, ...]:
     """Return the paths of all outputs, globs as what matches now."""
     outputs = task._outputs
-    return _expanded(outputs, folder) if any(isinstance(item, Glob) for item in outputs) else outputs
+    for item in outputs:
+        if isinstance(item, Glob) or item[0] == "/":
+            return _expanded(outputs, folder)
+    return outputs
 
 
 def _expanded(items: Sequence[Any], folder: str) -> tuple[str, ...]:
+    """Return items as paths; a full path below the folder becomes relative to it, so that one file has one name."""
     found: list[str] = []
     for item in items:
         if isinstance(item, str):
-            found.append(item)
+            inside = item[0] == "/" and item.startswith(folder + "/")
+            found.append(type(item)(item[len(folder) + 1 :]) if inside else item)
         elif isinstance(item, Glob):
             found.extend(item.expand(folder))
         else:
@@ -153,8 +158,14 @@ def declared(items: Sequence[Any]) -> list[str]:
     return names
 
 
-def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
-    """Return the task's manifest; ``inputs`` are its paths when globs have been expanded already."""
+def manifest_of(task: Task, inputs: Sequence[str] | None = None, folder: str = "") -> str:
+    """Return the task's manifest.
+
+    Args:
+        task: whose it is.
+        inputs: its paths when globs have been expanded already.
+        folder: the flow's: what lies below it is named relative to it, so that a moved project is the same.
+    """
     options = task._options
     extra: dict[str, str] | None = None
     shell = False
@@ -168,8 +179,13 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None) -> str:
         extra = {key: os.fspath(options[key]) for key in ("cwd", "container") if options.get(key)}
         for name, value in (options.get("env") or {}).items():
             extra[f"env {name}"] = str(value)
+        for side in ("groups_in", "groups_out"):
+            for name, items in (options.get(side) or {}).items():
+                extra[f"{side} {name}"] = "\n".join(declared(items))
     if inputs is None:
         inputs = declared(task._inputs)
+    if folder:
+        outputs = [path.removeprefix(folder + "/") if path[0] == "/" else path for path in outputs]
     return manifest_text(task.cmd, shell, inputs, outputs, extra)
 
 
@@ -210,13 +226,7 @@ def argv_of(task: Task, folder: str) -> tuple[str, ...]:
 
 
 def _can_be_passed(word: str) -> bool:
-    if "\0" in word:
-        return False
-    try:
-        os.fsencode(word)
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\0" not in word and is_text(word)
 
 
 def command_line(task: Task, folder: str = "") -> str:

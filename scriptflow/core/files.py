@@ -43,6 +43,10 @@ class Files:
         """Return the full path of a declared one."""
         return path if path[0] == "/" or os.path.isabs(path) else self.prefix + path
 
+    def relative(self, path: str) -> str:
+        """Return a path below the folder relative to it, any other as it is: one file has one name."""
+        return path[len(self.prefix) :] if path.startswith(self.prefix) else path
+
     def mark(self, path: str) -> int:
         """Look at a file and remember its mark."""
         try:
@@ -51,7 +55,8 @@ class Files:
             self.marks[path] = MISSING
             return MISSING
         if found.st_mode & _KIND == _DIRECTORY:
-            mark = hash(self._listing(path)) or 1
+            entries, newest, _, digest = self._listing(path)
+            mark = hash((entries, newest, digest)) or 1
         else:
             mark = hash((found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)) or 1
         self.marks[path] = mark
@@ -82,8 +87,8 @@ class Files:
             self.marks[path] = MISSING
             return Seen(path=path, role=role, size=-1)
         if found.st_mode & _KIND == _DIRECTORY:
-            entries, newest, digest = self._listing(path)
-            seen = Seen(path=path, role=role, size=entries, mtime_ns=newest, inode=digest)
+            entries, newest, names, digest = self._listing(path)
+            seen = Seen(path=path, role=role, size=entries, mtime_ns=newest, ctime_ns=names, inode=digest)
             self.marks[path] = mark_of(seen)
             return seen
         changed, inode = found.st_ctime_ns, found.st_ino
@@ -108,6 +113,8 @@ class Files:
 
         digest = hashlib.sha256()
         try:
+            if not stat.S_ISREG(os.stat(self.absolute(path)).st_mode):  # a pipe would be waited for
+                return None
             with open(self.absolute(path), "rb", buffering=0) as file:
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
@@ -115,33 +122,38 @@ class Files:
             return None
         return "sha256:" + digest.hexdigest()
 
-    def _listing(self, path: str) -> tuple[int, int, int]:
-        """Return a folder's number of files, their newest time and a 56-bit digest of names, sizes and times."""
+    def _listing(self, path: str) -> tuple[int, int, int, int]:
+        """Return a folder's number of files, their newest time, and digests of its listing without and with times."""
         import hashlib
 
         top = self.absolute(path)
-        lines: list[str] = []
+        plain: list[str] = []
+        timed: list[str] = []
         newest = 0
         for folder, folders, names in os.walk(top):
             folders.sort()
             for name in names:
-                if name.endswith(".sf-part"):
-                    continue
                 full = os.path.join(folder, name)
                 try:
                     found = os.lstat(full)
                 except OSError:
                     continue
+                if name.endswith(".sf-part"):
+                    continue
                 newest = max(newest, found.st_mtime_ns)
-                lines.append(f"{full[len(top) :]}\0{found.st_size}\0{found.st_mtime_ns}")
-        text = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
-        return len(lines), newest, int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
+                plain.append(f"{full[len(top) :]}\0{found.st_size}")
+                timed.append(f"{plain[-1]}\0{found.st_mtime_ns}")
+        digests = [
+            hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")) for lines in (plain, timed)
+        ]
+        without, with_times = (int.from_bytes(digest.digest()[:7], "big") for digest in digests)
+        return len(plain), newest, -1 - without, with_times
 
 
 def mark_of(seen: Seen) -> int:
     """Return the mark of a file that looks so."""
     if seen.size < 0:
         return MISSING
-    if seen.ctime_ns == 0:
+    if seen.ctime_ns < 0:
         return hash((seen.size, seen.mtime_ns, seen.inode)) or 1
     return hash((seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)) or 1

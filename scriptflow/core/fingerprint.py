@@ -81,6 +81,8 @@ def differences(old: str, new: str) -> tuple[tuple[str, str], ...]:
             code = {"code": "code-changed", "container": "container-changed"}.get(key)
             code = code or ("params-changed" if key.startswith("param ") else "command-changed")
             found.append((code, f"{key}: {was} -> {now}"))
+    if before.outputs != after.outputs:
+        found.append(("command-changed", f"outputs: {_lists(before.outputs, after.outputs)}"))
     if before.inputs != after.inputs:
         found.append(("inputs-changed", _lists(before.inputs, after.inputs)))
     return tuple(found)

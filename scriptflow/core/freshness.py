@@ -6,7 +6,7 @@ Knows nothing of heads, executors, the store or the screen.
 
 from __future__ import annotations
 
-from scriptflow.core.fingerprint import Manifest, differences
+from scriptflow.core.fingerprint import differences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,11 +106,16 @@ def decide(
                     Reason("upstream", f"{maker} made {now.path}") if maker else Reason("input-changed", change)
                 )
         for now in outputs:
-            left = recorded.get(("out", now.path))
+            left = recorded.get(("out", now.path)) if last.state == "succeeded" else None
             if left is not None and now.size != MISSING and (change := _output_change(left, now, same_content)):
                 reasons.append(Reason("outputs-changed", change))
+    return Decision(in_order(reasons))
+
+
+def in_order(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Return reasons in the order of the table."""
     order = {code: place for place, code in enumerate(ORDER)}
-    return Decision(sorted(reasons, key=lambda reason: order[reason.code]))
+    return tuple(sorted(reasons, key=lambda reason: order[reason.code]))
 
 
 ORDER = (
@@ -158,7 +163,7 @@ def _input_change(before: Seen, now: Seen, by_content: bool, same_content: Calla
         if by_content and same_content(before, now):
             return ""
         return f"{now.path}: written again" + (", and it is older now" if now.mtime_ns < before.mtime_ns else "")
-    if now.ctime_ns == 0 and now.inode != before.inode:
+    if now.ctime_ns < 0 and now.inode != before.inode:
         return f"{now.path}: its listing differs"
     # A copied or restored tree, or a file as young as the clock's tick when it was looked at: only
     # the content can tell, and without a recorded hash equal size and time count as unchanged.
@@ -171,12 +176,9 @@ def _input_change(before: Seen, now: Seen, by_content: bool, same_content: Calla
 def _output_change(left: Seen, now: Seen, same_content: Callable[[Seen, Seen], bool | None]) -> str:
     if now.size != left.size:
         return f"{now.path}: size {left.size} -> {now.size}"
+    if now.ctime_ns < 0:
+        return f"{now.path}: its listing differs" if now.ctime_ns != left.ctime_ns else ""
     stamps = (now.mtime_ns, now.ctime_ns, now.inode) != (left.mtime_ns, left.ctime_ns, left.inode)
     if (stamps or left.racy) and same_content(left, now) is False:
         return f"{now.path}: other content than the task left"
     return ""
-
-
-def command_of(manifest: str) -> str:
-    """Return the command line a manifest records."""
-    return Manifest(manifest).command

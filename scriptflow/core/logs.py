@@ -28,7 +28,7 @@ def _safe(task: str) -> str:
     import hashlib
 
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_=+,.") else "_" for c in task).lstrip(".")
-    digest = hashlib.sha256(task.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    digest = hashlib.sha256(task.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept[:_NAME_LIMIT]}-{digest}"
 
 

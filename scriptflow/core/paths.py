@@ -56,7 +56,7 @@ def plain(path: str) -> str:
     Raises:
         TaskError: it is empty or holds a NUL byte.
     """
-    if not path or "\0" in path or not (path.isascii() or _is_text(path)):
+    if not path or "\0" in path or not (path.isascii() or is_text(path)):
         raise TaskError(f"{path!r} is no path of a file", do="name a file, relative to the flow's folder")
     if path[0] == "." or path[-1] == "/" or "//" in path or "/." in path or (os.sep != "/" and "\\" in path):
         path = os.path.normpath(path)
@@ -65,7 +65,8 @@ def plain(path: str) -> str:
     return path
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
+    """Whether the system takes it as a name or an argument."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:

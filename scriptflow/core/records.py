@@ -18,8 +18,8 @@ class Seen:
     """A file as it was looked at once: ``role`` is ``in`` or ``out``; times in ns since the epoch.
 
     A missing file has ``size`` -1. ``racy`` says that the file was younger than its file system's tick.
-    For a directory, ``size`` is the number of files in it, ``mtime_ns`` their newest time, ``ctime_ns`` 0 and
-    ``inode`` a digest of the sorted listing.
+    For a directory, ``size`` is the number of files in it, ``mtime_ns`` their newest time, ``ctime_ns`` (below 0) a
+    digest of the sorted names and sizes, and ``inode`` one of names, sizes and times.
     """
 
     path: str

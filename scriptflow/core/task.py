@@ -10,7 +10,7 @@ import sys
 
 from scriptflow.core.context import DECLARED, GROUP, current_head
 from scriptflow.core.names import Uid, default_name
-from scriptflow.core.paths import Glob, paths_of, plain
+from scriptflow.core.paths import Glob, is_text, paths_of, plain
 from scriptflow.core.states import GOOD, NEW, SETTLED, TaskState
 from scriptflow.errors import Place, TaskError, TaskFrozen
 
@@ -108,7 +108,7 @@ class Task:
         frame = sys._getframe(1)
         self._code: CodeType = frame.f_code
         self._line: int = frame.f_lineno
-        if name is not None and not isinstance(name, str):
+        if name is not None and not (isinstance(name, str) and (name.isascii() or is_text(name))):
             raise TaskError(f"name={name!r} is no text", place=self.place)
         self._name = name
         self._options = _NOTHING

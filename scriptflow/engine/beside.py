@@ -27,7 +27,7 @@ class Beside:
         self._loop = loop
         self._watch = LoopWatch(loop, head.tell, head.folder)
         self._hasher: Hasher | None = None
-        self._tick()
+        self._next_tick = loop.call_later(_TICK_S, self._tick)
 
     def hash(self, job: int, files: tuple[Seen, ...]) -> None:
         """Hash a job's files for the record, in the background."""
@@ -46,6 +46,7 @@ class Beside:
         self._next_tick.cancel()
 
     def _tick(self) -> None:
-        """Let the screens show that time passes."""
+        """Let the screens show that time passes, and the store what changed since it was told."""
         self._head.tell.bus.tick()
+        self._head.dispatcher.tell_counts()
         self._next_tick = self._loop.call_later(_TICK_S, self._tick)

@@ -14,7 +14,7 @@ from scriptflow.errors import DuplicateOutput, DuplicateTask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from scriptflow.core.task import Task
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 class Declared:
     """All tasks that a head knows.
 
+    Args:
+        relative: gives a full path below the flow's folder its one name.
+
     Attributes:
-        producers: maps an output, as declared, to the task that makes it.
-        has_globs: whether any task has a glob among its inputs.
+        producers: maps an output to the task that makes it.
+        names: maps a given name to its task.
+        has_globs: whether any task has a glob or a folder among its inputs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, relative: Callable[[str], str]) -> None:
+        self._relative = relative
         self.producers: dict[Any, Task] = {}
         self.names: dict[str, Task] = {}
         self.has_globs = False
@@ -39,9 +44,9 @@ class Declared:
     def add(self, task: Task) -> None:
         """Note what a task makes and how it is called, as it is now; it may be edited and added again."""
         producers = self.producers
-        for path in task._outputs:
+        for path in self._outputs(task):
             other = producers.setdefault(path, task)
-            if other is not task and _gave_up(other, path):
+            if other is not task and self._gave_up(other, path):
                 producers[path] = task
             if isinstance(path, Directory):
                 self._folders[path] = task
@@ -56,7 +61,7 @@ class Declared:
 
     def forget(self, task: Task) -> None:
         """Let go of a task."""
-        for path in task._outputs:
+        for path in self._outputs(task):
             if self.producers.get(path) is task:
                 del self.producers[path]
         if task._name is not None and self.names.get(task._name) is task:
@@ -79,11 +84,11 @@ class Declared:
             DuplicateTask: another task, not its equal, has the same name.
         """
         owner = task
-        for path in task._outputs:
+        for path in self._outputs(task):
             other = self.producers.setdefault(path, task)
             if other is task:
                 continue
-            if _gave_up(other, path):
+            if self._gave_up(other, path):
                 self.producers[path] = task
             elif manifest_of(other) == manifest_of(task):
                 owner = other
@@ -114,8 +119,9 @@ class Declared:
 
     def maker(self, path: str) -> Task | None:
         """Return the task that makes a file, or the folder it lies in."""
+        path = self._relative(path)
         maker = self.producers.get(path)
-        if maker is not None and _gave_up(maker, path):
+        if maker is not None and self._gave_up(maker, path):
             maker = None
         if maker is None and self._folders:
             at = path.rfind("/")
@@ -141,6 +147,18 @@ class Declared:
                 if owner is not item:
                     yield owner
 
+    def _outputs(self, task: Task) -> Sequence[Any]:
+        """Return a task's outputs, each under its one name."""
+        outputs = task._outputs
+        for path in outputs:
+            if isinstance(path, str) and path[0] == "/":
+                return [self._relative(path) if isinstance(path, str) else path for path in outputs]
+        return outputs
+
+    def _gave_up(self, task: Task, path: Any) -> bool:  # noqa: ANN401
+        """Whether a task that claimed an output once claims it no more, or only lent it to its copies."""
+        return _may_replace(task, path in self._outputs(task))
+
     def _makers_below(self, task: Task, pattern: str) -> Iterator[Task]:
         for path, maker in list(self.producers.items()):
             if isinstance(path, str) and maker is not task and fnmatchcase(path, pattern):
@@ -150,11 +168,6 @@ class Declared:
 def _is_template(task: Task) -> bool:
     """Whether copies were made of a task, so that it need not run itself."""
     return "template" in task._options
-
-
-def _gave_up(task: Task, path: Any) -> bool:  # noqa: ANN401
-    """Whether a task that claimed an output once claims it no more, or only lent it to its copies."""
-    return _may_replace(task, path in task._outputs)
 
 
 def _may_replace(task: Task, still_claims: bool) -> bool:

@@ -5,13 +5,14 @@ Knows lives, pools and executors by their interface. A start is committed before
 
 from __future__ import annotations
 
-from time import monotonic, time
+from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from scriptflow.core.job import JobReport
 from scriptflow.core.records import RunCounts
-from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, Cause, JobState
+from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED
 from scriptflow.engine.beside import Beside
+from scriptflow.engine.launch import Launcher
 from scriptflow.engine.opened import Opened
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.freshness import Reason
     from scriptflow.core.interfaces import Executor
-    from scriptflow.core.job import Job, JobId
+    from scriptflow.core.job import Job, JobId, JobReport
     from scriptflow.core.records import JobStart, Seen
     from scriptflow.core.states import TaskState
     from scriptflow.engine.head import Head
@@ -67,10 +68,12 @@ class Dispatcher:
         self.running: dict[int, Life] = {}
         self._open_executor = open_executor
         self._in_use: Opened | None = None
+        self._launcher = Launcher(lambda: self.opened)
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
         self._told_at = 0.0
+        self._told: RunCounts | None = None
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beside: Beside | None = None
@@ -108,7 +111,12 @@ class Dispatcher:
         """Let a life wait for room; an error at once when no executor could ever hold it."""
         if self.stopping:
             life.cancel(self.stopping)
-            return
+        elif self._is_possible(life):
+            self.head.tell.queued(life)
+            self._wait_for_room(life)
+
+    def _is_possible(self, life: Life) -> bool:
+        """Whether some executor could hold the task; if none, the task ends with what it asked for."""
         wanted = life.task.get("executor") or self.executor
         try:
             candidates = self.pools.candidates(life.asked, wanted)
@@ -117,15 +125,13 @@ class Dispatcher:
             self._impossible(
                 life, f"executor {wanted}, which is not set up", f"executors.{wanted} in the settings", known
             )
-            return
+            return False
         if not candidates:
             asked = life.asked
             sizes = f"{asked.cpus} cpus" + (f", {asked.memory_bytes / 1e9:g} GB" if asked.memory_bytes else "")
             sizes += f", {asked.gpus} gpus" if asked.gpus else ""
             self._impossible(life, f"more than any executor has: {sizes}", "ask for less, or set up a larger executor")
-            return
-        self.head.tell.queued(life)
-        self._wait_for_room(life)
+        return bool(candidates)
 
     @staticmethod
     def _impossible(life: Life, asked: str, do: str, known: str = "") -> None:
@@ -151,7 +157,7 @@ class Dispatcher:
 
     def _wait_for_room(self, life: Life) -> None:
         wanted = life.task.get("executor") or self.executor
-        self.pools.add(life, life.asked, wanted, life.task.get("priority"))
+        life.place = self.pools.add(life, life.asked, wanted, life.task.get("priority"), life.place)
         self.plan_pump()
 
     # --- starting, in turns ---------------------------------------------------------------------
@@ -182,7 +188,7 @@ class Dispatcher:
                 lives.append(life)
         if starts:
             head.store.started(starts, lambda error: self._launch(lives, error))
-        self._tell_counts()
+        self.tell_counts()
         self._wake_if_idle()
 
     def _begin(self, life: Life, pool: Pool, gpus: tuple[str, ...]) -> JobStart | None:
@@ -215,38 +221,32 @@ class Dispatcher:
 
     def _launch(self, lives: Sequence[Life], error: BaseException | None) -> None:
         """Start the jobs whose start is recorded. Runs on the store's write thread, to save a hop."""
-        loop = self._event_loop()
         if error is not None:
-            loop.call_soon_threadsafe(self._not_recorded, lives, error)
+            self._on_loop(self._not_recorded, lives, error)
             return
-        ready: dict[str, list[Job]] = {}
-        for life in lives:
-            assert life.job is not None  # noqa: S101 (begun)
-            assert life.pool is not None  # noqa: S101 (begun)
-            try:
-                life.make_ready()
-            except Exception as problem:  # noqa: BLE001 (nobody waits on this thread: it must be told on the loop's)
-                detail = f"its outputs cannot be written: {problem}"
-                report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=detail)
-                loop.call_soon_threadsafe(self.ended, life.job, report)
-            else:
-                ready.setdefault(life.pool.name, []).append(life.job)
-        for name, jobs in ready.items():
-            self.opened.start(name, jobs)
-        loop.call_soon_threadsafe(self._tell_started, lives)
+        self._on_loop(self._launched, lives, self._launcher.start(lives))
 
-    def _tell_started(self, lives: Sequence[Life]) -> None:
+    def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call on the loop's thread; nothing when the run is over and its loop closed."""
+        with suppress(RuntimeError):
+            self._event_loop().call_soon_threadsafe(call, *arguments)
+
+    def _launched(self, lives: Sequence[Life], refused: list[tuple[Job, JobReport]]) -> None:
         self.began += len(lives)
         for life in lives:
-            if life.task._state is SUBMITTED:
-                self.head.move(life.task, RUNNING)
-                self.head.tell.started(life)
+            self._tell_started(life)
+        for job, report in refused:
+            self.ended(job, report)
+
+    def _tell_started(self, life: Life) -> None:
+        if life.task._state is SUBMITTED:
+            self.head.move(life.task, RUNNING)
+            self.head.tell.started(life)
 
     def _not_recorded(self, lives: Sequence[Life], error: BaseException) -> None:
         """The store could not take the starts: nothing was started, and nothing more will be."""
-        failure = (
-            error if isinstance(error, ScriptflowError) else StoreError(f"the run store cannot be written: {error}")
-        )
+        words = f"the run store cannot be written: {error}"
+        failure = error if isinstance(error, ScriptflowError) else StoreError(words)
         self.head.failure = self.head.failure or failure
         self.stopping = failure.what
         for life in lives:
@@ -272,9 +272,7 @@ class Dispatcher:
         life = self.running.pop(job.number, None)
         if life is None:
             return
-        if life.task._state is SUBMITTED:
-            self.head.move(life.task, RUNNING)
-            self.head.tell.started(life)
+        self._tell_started(life)
         pool, gpus = life.pool, life.gpus
         try:
             life.ended(report)
@@ -285,7 +283,7 @@ class Dispatcher:
             life.pool = None
         if self.pools.waiting:
             self.plan_pump()
-        self._tell_counts()
+        self.tell_counts()
         self._wake_if_idle()
 
     def _give_back(self, life: Life) -> None:
@@ -318,11 +316,14 @@ class Dispatcher:
             capacity=self.pools.capacity,
         )  # fmt: skip
 
-    def _tell_counts(self) -> None:
+    def tell_counts(self) -> None:
+        """Write how many tasks are where, at most twice a second."""
         now = monotonic()
         if now - self._told_at >= _TELL_EVERY_S and self.head.store is not None:
-            self._told_at = now
-            self.head.store.progress(self.counts())
+            counts = self.counts()
+            if counts != self._told:
+                self._told_at, self._told = now, counts
+                self.head.store.progress(counts)
 
     def hash(self, job: int, files: tuple[Seen, ...]) -> None:
         """Hash a job's files for the record, in the background."""
@@ -379,8 +380,7 @@ class Dispatcher:
         for number, life in self.running.items():
             if life.pool is not None:
                 by_executor.setdefault(life.pool.name, []).append(number)
-        if by_executor:
-            self.opened.stop(by_executor, grace_s)
+        self._launcher.stop(by_executor, grace_s)
 
     async def close(self) -> None:
         """End what still runs and close the executors."""

@@ -7,6 +7,7 @@ Also here: what the signals INT, TERM and HUP mean to a run.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from scriptflow.engine.head import Head
 
+_ASKED = 3  # so often is a flow asked to end
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 _WORDS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
 
@@ -47,6 +49,7 @@ class Driver:
         self._started = False
         self._looping = False
         self._stopping = False
+        self._abandoned = False
         self._leave: SystemExit | None = None
         self._old_handlers: dict[int, Any] = {}
         head.make_loop = self._make_loop
@@ -77,10 +80,19 @@ class Driver:
 
     def close(self) -> None:
         """Close the loop when there is one, with the head's executors."""
-        if self._runner is not None:
-            with self._runner:
-                if self.head.works:
+        if self._runner is None:
+            return
+        if self._abandoned:
+            # The flow would be asked to end once more, and waited for: it has had its chances.
+            self._make_loop().run_until_complete(self.head.dispatcher.close())
+            return
+        with self._runner:
+            closed = not self.head.works
+            while not closed:
+                # An interrupt that ended the flow comes up once more with everybody who waited for the flow.
+                with contextlib.suppress(KeyboardInterrupt):
                     self._runner.run(self.head.dispatcher.close())
+                    closed = True
 
     def _without_loop(self) -> tuple[bool, object]:
         """Drive the coroutine to its first real wait; True and its value when it never comes to one."""
@@ -122,6 +134,10 @@ class Driver:
         self._looping = True
         try:
             return self._runner.run(self._main())
+        except RuntimeError:
+            if self._abandoned:
+                raise KeyboardInterrupt from None
+            raise
         finally:
             self._looping = False
 
@@ -198,6 +214,8 @@ class Driver:
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if not self.stopped_by:
+            self._insist(number)
         again = bool(self.stopped_by)
         self.stopped_by = self.stopped_by or name
         if not self._looping or (again and not self._stopping):
@@ -206,6 +224,17 @@ class Driver:
             raise KeyboardInterrupt
         assert self.head.loop is not None  # noqa: S101 (it runs)
         self.head.loop.call_soon_threadsafe(self._kill if again else self._stop, name)
+
+    def _insist(self, number: int) -> None:
+        """Send the signal again when flow code that blocks the loop has kept it from being heard."""
+
+        def again() -> None:
+            if not self._stopping:
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+        timer = threading.Timer(self.head.settings.grace, again)
+        timer.daemon = True
+        timer.start()
 
     def _stop(self, name: str) -> None:
         """Start nothing new, tell jobs to end, and end the flow when they have."""
@@ -221,10 +250,18 @@ class Driver:
         self._stopper = self.head.loop.create_task(self._cancel_when_drained(), name="stop")
 
     async def _cancel_when_drained(self) -> None:
+        """End the flow, also one that takes its cancellation for an error and goes on."""
+        import asyncio
+
         if self.head.works:
             await self.head.dispatcher.drained()
-        if self._task is not None:
+        for _ in range(_ASKED):
+            if self._task is None or self._task.done():
+                return
             self._task.cancel()
+            await asyncio.wait((self._task,), timeout=1.0)
+        self._abandoned = True
+        asyncio.get_running_loop().stop()
 
     def _kill(self, name: str) -> None:
         if self.head.works:

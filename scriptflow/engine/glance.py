@@ -50,7 +50,7 @@ class Glance:
         found: list[int] = []
         inputs: Sequence[str] = task._inputs
         for path in inputs:
-            if type(path) is not str:
+            if type(path) is not str or path[0] == "/":
                 return self._is_fresh_with_tasks(task, last)
             maker = producers.get(path)
             if maker is not None and maker._state is not SKIPPED:

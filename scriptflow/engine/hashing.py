@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scriptflow.core.records import Seen
 
 SMALL_BYTES = 64_000_000
+NEVER_EQUAL = "sha256:" + "0" * 64
+"""The hash of no file: recorded for an input that was changed while its job ran."""
 
 
 class Hasher:
@@ -42,11 +44,16 @@ class Hasher:
         """Hash these files of a job, each as it was seen."""
         for seen in files:
             small = self._limit is None or seen.size <= self._limit
-            if small and seen.size >= 0 and seen.ctime_ns and seen.sha256 is None:
+            if small and seen.size >= 0 and seen.ctime_ns > 0 and seen.sha256 is None:
                 self._waiting.append((job, seen))
         if self._waiting and self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="scriptflow hashes", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="scriptflow hashes", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no room for a thread: the record does without hashes
+                self._waiting.clear()
+                return
+            self._thread = thread
         self._wake.set()
 
     def close(self, *, finish: bool) -> None:

@@ -68,7 +68,7 @@ class Head:
         self.tell = Teller(bus)
         self.selection = selection or Selection()
         self.files = Files(folder)
-        self.declared = Declared()
+        self.declared = Declared(self.files.relative)
         self._glance = Glance(self.declared, self.files, latest)
         self.skipped = 0
         self.loop: AbstractEventLoop | None = None
@@ -202,10 +202,10 @@ class Head:
             raise InternalError(f"task {task.name} cannot go from {task._state} to {state}")
         task._state = state
 
-    def settle(self, task: Task, state: TaskState) -> None:
-        """End a task's life and wake all who wait for it."""
+    def settle(self, task: Task, state: TaskState, *, told: bool = True) -> None:
+        """End a task's life and wake all who wait for it; ``told``: count it when it is up to date."""
         self._move(task, state)
-        if state is SKIPPED:
+        if told and state is SKIPPED:
             self.skipped += 1
             self.tell.skipped(task)
         if self.selection.until and state in GOOD:
@@ -306,9 +306,7 @@ class Head:
             if task._state in SETTLED:  # called off meanwhile
                 return
             task._life = owner._life
-            if owner._state is SKIPPED:
-                self.skipped -= 1  # it is one task, told twice
-            self.settle(task, owner._state)
+            self.settle(task, owner._state, told=False)  # it is one task, named twice
 
         if owner._state is NEW:
             self._visit(owner)
@@ -349,7 +347,7 @@ class Head:
     def judge(self, task: Task) -> None:
         """Decide a task all of whose needs are settled; it is skipped, queued or cannot start."""
         if self.selection.leaves_out(task):
-            self.settle(task, SKIPPED)
+            self.settle(task, SKIPPED, told=False)
             return
         if self._is_fresh(task):
             return

@@ -1,17 +1,8 @@
-"""Who runs, where, and at which commit: facts for the record, read without starting a program."""
+"""Who runs, and at which commit: facts for the record, read without starting a program."""
 
 from __future__ import annotations
 
 import os
-
-
-def host() -> str:
-    """Return this machine's name."""
-    if hasattr(os, "uname"):
-        return os.uname().nodename
-    import socket
-
-    return socket.gethostname()
 
 
 def user() -> str:

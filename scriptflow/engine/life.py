@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from scriptflow.core.command import argv_of, manifest_of, paths_in, paths_out
 from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
-from scriptflow.core.freshness import MISSING, Reason, decide
+from scriptflow.core.freshness import MISSING, Reason, decide, in_order
 from scriptflow.core.frozen import changed
 from scriptflow.core.job import Job, JobReport, Resources
 from scriptflow.core.logs import log_path
+from scriptflow.core.machine import host_name
 from scriptflow.core.paths import Directory, Glob
 from scriptflow.core.records import JobEnd, JobRecord, JobStart, Seen
 from scriptflow.core.states import (
@@ -30,15 +31,15 @@ from scriptflow.core.states import (
 )  # fmt: skip
 from scriptflow.core.units import bytes_of, seconds_of
 from scriptflow.engine import outputs as files_out
-from scriptflow.engine.hashing import SMALL_BYTES
-from scriptflow.engine.here import host
-from scriptflow.engine.story import error_of, failure_of
+from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES
+from scriptflow.engine.story import error_of, failure_of, near_files
 from scriptflow.errors import (
     Cycle,
     InputMissing,
     InternalError,
     ScriptflowError,
     TaskCancelled,
+    TaskError,
     UpstreamFailed,
 )  # fmt: skip
 
@@ -56,7 +57,7 @@ class Life:
 
     __slots__ = (
         "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "makers", "manifest",
-        "name", "outputs", "pool", "reasons", "report", "task",
+        "name", "outputs", "place", "pool", "ready", "reasons", "report", "task",
     )  # fmt: skip
 
     def __init__(self, head: Head, task: Task) -> None:
@@ -65,6 +66,8 @@ class Life:
         self.name = str(task.name)
         self.group = task._group
         self.attempt = 0
+        self.place = 0
+        self.ready = False
         self.reasons: tuple[Reason, ...] = ()
         self.makers: dict[str, str] = {}
         self.inputs: tuple[Seen, ...] = ()
@@ -95,7 +98,7 @@ class Life:
             paths = self._input_paths()
             self.outputs = paths_out(task, head.folder)
             self.makers = {path: str(up.name) for up in changed for path in paths_out(up, head.folder)}
-            self.manifest = manifest_of(task, paths)
+            self.manifest = manifest_of(task, paths, head.folder)
             self.inputs = tuple([head.files.seen(path, "in") for path in paths])
             self._missing_inputs()
             self._own_outputs(paths)
@@ -140,7 +143,7 @@ class Life:
         if not reasons and last is not None and not any(seen.racy for seen in self.inputs):
             head.dispatcher.looked(last.job, self.outputs, _signature((*self.inputs, *outputs)))
         planned = head.dispatcher.extra_reasons(self)
-        return (*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"])
+        return in_order((*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"]))
 
     def _input_paths(self) -> tuple[str, ...]:
         """Return the inputs' paths; of a glob what matches now, and in a plan what will."""
@@ -165,8 +168,6 @@ class Life:
     def _missing_inputs(self) -> None:
         for seen in self.inputs:
             if seen.size == MISSING and not self.head.dispatcher.will_exist(seen.path):
-                from scriptflow.core.nearest import near_files
-
                 near = near_files(self.head.files.absolute(seen.path))
                 raise InputMissing(
                     f"{self.name} needs {seen.path}: it does not exist and no task makes it",
@@ -175,6 +176,9 @@ class Life:
                 )
 
     def _own_outputs(self, inputs: Sequence[str]) -> None:
+        own = next((path for path in self.outputs if path.startswith(".scriptflow/")), None)
+        if own is not None:
+            raise TaskError(f"{own} is the run store's, not an output", do="write elsewhere", place=self.task.place)
         both = set(inputs) & set(self.outputs)
         if both and not self.task.get("update_in_place"):
             raise Cycle(
@@ -228,6 +232,7 @@ class Life:
             resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
             grace_s=head.settings.grace, container=get("container"),
         )  # fmt: skip
+        self.ready = False
         head.move(task, SUBMITTED)
         return JobStart(
             job=number, run=run_id, task=self.name, key=self.key, manifest=self.manifest, attempt=self.attempt,
@@ -252,6 +257,7 @@ class Life:
         assert self.job is not None  # noqa: S101 (begun)
         head = self.head
         folders = [head.files.absolute(path) for path in self.outputs if isinstance(path, Directory)]
+        self.ready = True
         files_out.set_aside(self.job.outputs, in_place=bool(self.task.get("update_in_place")), folders=folders)
 
     # --- ending ---------------------------------------------------------------------------------
@@ -266,9 +272,10 @@ class Life:
         self.report = report
         good = report.state == JobState.SUCCEEDED
         keep = task.get("keep_partial")
-        if not good:
+        if not good and self.ready:
             keep = head.settings.keep_partial if keep is None else keep
-            if report.began is None:
+            if report.began is None and report.exit_code is not None:
+                # It never began, so nothing of it can lie there. (A lost job may have: it has no exit code.)
                 files_out.put_back(job.outputs)
             elif not task.get("update_in_place"):
                 self.aside = files_out.discard(job.outputs, keep_partial=bool(keep))
@@ -278,7 +285,7 @@ class Life:
             JobEnd(
                 job=job.number, state=report.state, began=report.began, ended=report.ended or time(),
                 exit_code=report.exit_code, signal=report.signal, cause=report.cause,
-                max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host(), pid=report.pid,
+                max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host_name(), pid=report.pid,
                 detail=report.detail, signature=self._signature(seen) if good else 0, outputs=seen,
             ),
             (lambda: files_out.clear_markers(job.outputs)) if good else None,
@@ -324,7 +331,10 @@ class Life:
             for before in self.inputs
             if mark_of(before) != self.head.files.mark(before.path) and before.path not in self.outputs
         ]
-        if changed:
+        if changed and self.job is not None and self.head.store is not None:
+            for path in changed:
+                # It may have got the same size and time again, and then only a hash can say that it is another file.
+                self.head.store.hashed(self.job.number, path, "in", NEVER_EQUAL)
             self.head.tell.warn(
                 "input-changed-while-running",
                 f"{changed[0]} changed while {self.name} ran: its result is out of date already",
@@ -332,8 +342,7 @@ class Life:
             )
 
     @property
-    def retries(self) -> int:
-        """How many more jobs are allowed after a failed one."""
+    def retries(self) -> int:  # noqa: D102 (the word says it)
         return int(self.task.get("retries") or self.head.settings.retries)
 
     def _may_try_again(self, report: JobReport) -> bool:
@@ -382,10 +391,8 @@ class Life:
         return tuple([(reason.code, reason.detail) for reason in self.reasons])
 
     def _labels(self) -> dict[str, str]:
-        get = self.task.get
-        return {
-            str(key): str(value) for source in (get("labels"), get("props")) for key, value in (source or {}).items()
-        }
+        given = {**(self.task.get("labels") or {}), **(self.task.get("props") or {})}
+        return {str(key): str(value) for key, value in given.items()}
 
 
 def _signature(files: Sequence[Seen]) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
-from scriptflow.errors import ScriptflowError
+from scriptflow.engine.flow import resumed
+from scriptflow.errors import ExecutorError, ScriptflowError
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,21 +56,29 @@ class Opened:
 
     def open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
         """Make an executor ready, once; ``then`` hears when it is, or why it cannot be."""
-        if name not in self._opening:
-            self._opening.add(name)
-            self._own(self._open(name, then))
+        if name in self._opening:
+            return
+        self._opening.add(name)
+        opening = self._open(name, then)
+        try:
+            # One that is ready at once needs no task, which the end of a plain asyncio.run would cancel.
+            first = opening.send(None)
+        except StopIteration:
+            return
+        self._own(_go_on(opening, first))
 
     async def _open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
+        error: ScriptflowError | None = ExecutorError(f"executor {name} was not opened: the loop ended")
         try:
             executor = self._make(name)
             await executor.__aenter__()
-        except ScriptflowError as error:
-            then(name, error)
-        else:
             self._executors[name] = executor
-            then(name, None)
+            error = None
+        except ScriptflowError as problem:
+            error = problem
         finally:
             self._opening.discard(name)
+            self._loop.call_soon(then, name, error)
 
     def start(self, name: str, jobs: Sequence[Job]) -> None:
         """Start jobs; may be called on any thread, and raises nothing."""
@@ -108,14 +117,16 @@ class Opened:
             self._own(self._drive(executor, job))
 
     async def _drive(self, executor: Executor, job: Job) -> None:
+        report = JobReport(state=JobState.LOST, cause=Cause.LOST, ended=time(), detail="nobody waits for it any more")
         try:
             job_id = self._ids[job.number] = await executor.submit(job)
             self._submitted(job, job_id)
             report = await executor.wait(job_id)
         except ScriptflowError as error:
             report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
-        self._ids.pop(job.number, None)
-        self._ended(job, report)
+        finally:
+            self._ids.pop(job.number, None)
+            self._ended(job, report)
 
     async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -137,3 +148,7 @@ class Opened:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(error)
+
+
+async def _go_on(opening: Coroutine[object, object, None], first: object) -> None:
+    await resumed(opening, first)

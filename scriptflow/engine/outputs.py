@@ -84,6 +84,8 @@ def _is_plain(found: os.stat_result) -> bool:
 
 
 def _touch(path: str, part: str) -> None:
+    if os.path.isdir(part):  # an older version that was a folder
+        return
     flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
     try:
         os.close(os.open(part, flags, 0o666))
@@ -133,10 +135,10 @@ def put_back(outputs: Iterable[str]) -> None:
         part = marker(path)
         with contextlib.suppress(OSError):
             found = os.lstat(part)
-            if (stat.S_ISDIR(found.st_mode) or found.st_size) and not os.path.lexists(path):
-                os.rename(part, path)
-            else:
+            if not (stat.S_ISDIR(found.st_mode) or found.st_size):
                 os.unlink(part)
+            elif not os.path.lexists(path):
+                os.rename(part, path)
 
 
 def remove(path: str) -> None:

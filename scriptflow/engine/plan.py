@@ -51,7 +51,9 @@ class Planner(Dispatcher):
         """Keep nothing: a plan writes nothing."""
 
     def queue(self, life: Life) -> None:
-        """Take the task as done."""
+        """Take the task as done, if it could be done at all."""
+        if not self._is_possible(life):
+            return
         self.would_run.append(life)
         for path in life.outputs:
             self._made[path] = life.name

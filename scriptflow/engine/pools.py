@@ -104,15 +104,17 @@ class Pools(Generic[Item]):
         named = [self.pools[executor]] if executor is not None else list(self.pools.values())
         return [pool for pool in named if pool.slots_total > 0 and pool.fits(asked)]
 
-    def add(self, item: Item, asked: Resources, executor: str | None, priority: int) -> None:
-        """Let ``item`` wait for room."""
+    def add(self, item: Item, asked: Resources, executor: str | None, priority: int, place: int = 0) -> int:
+        """Let ``item`` wait for room; returns its place among its equals, to be given when it comes back to wait."""
         shape = (executor, asked.cpus, asked.memory_bytes, asked.gpus, asked.walltime_s)
         line = self._lines.get(shape)
         if line is None:
             line = self._lines[shape] = _Line(asked, self.candidates(asked, executor))
         self._count += 1
         self.waiting += 1
-        heappush(line.heap, (-priority, self._count, item))
+        place = place or self._count
+        heappush(line.heap, (-priority, place, item))
+        return place
 
     def take(self) -> list[tuple[Item, Pool, tuple[str, ...]]]:
         """Return everyone who can start now, with pool and gpu ids; their room is taken."""

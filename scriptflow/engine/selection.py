@@ -35,21 +35,33 @@ class Selection:
         self._targets: dict[int, Task] = {}
         self._needed: set[int] = set()
         self._reached: set[str] = set()
+        self._matched: set[str] = set()
 
     def forced_by(self, task: Task) -> str:
         """Return the pattern that forces a task, "" when none does."""
-        return next((pattern for pattern in self.force if fnmatchcase(task.name, pattern)), "")
+        found = next((pattern for pattern in self.force if fnmatchcase(task.name, pattern)), "")
+        self._matched.add(found)
+        return found
+
+    def unmatched(self) -> list[str]:
+        """Return the options whose patterns matched no task."""
+        asked = [("--force", pattern) for pattern in self.force] + [("--only", pattern) for pattern in self.only]
+        asked += [("--until", pattern) for pattern in self.until]
+        return [f"{option} {pattern}" for option, pattern in asked if pattern not in self._matched]
 
     def declare(self, tasks: Iterable[Task], upstream: Callable[[Task], Iterable[Task]]) -> None:
         """Note new tasks: when one is to stop after, what it needs is known from now on."""
         for task in tasks:
             if any(self._is_target(task, pattern) for pattern in self.until):
                 self._targets[id(task)] = task
+                self._matched.update(pattern for pattern in self.until if self._is_target(task, pattern))
                 self._need(task, upstream)
 
     def leaves_out(self, task: Task) -> bool:
         """Whether a task does not run, whatever its state."""
-        if self.only and not any(fnmatchcase(task.name, pattern) for pattern in self.only):
+        wanted = [pattern for pattern in self.only if fnmatchcase(task.name, pattern)]
+        self._matched.update(wanted)
+        if self.only and not wanted:
             return True
         return bool(self._targets) and id(task) not in self._needed
 

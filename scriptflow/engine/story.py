@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from scriptflow.core.command import argv_of, command_line
 from scriptflow.core.logs import tail
-from scriptflow.core.nearest import near_files
 from scriptflow.core.states import Cause
 from scriptflow.errors import CommandNotFound, OutputMissing, ScriptflowError, TaskFailed
 
@@ -110,3 +109,18 @@ def _left_out(
         facts.append(f"{shell} was passed to {words[0]} as an argument: no shell read it")
         do = "give the command as one string with shell=True"
     return "output-missing", f"{name} ended well (exit 0) but {report.detail}", tuple(facts), do
+
+
+def near_files(path: str) -> tuple[str, ...]:
+    """Return names in a missing file's folder that look like it, the likest first."""
+    import os
+    from difflib import get_close_matches
+
+    folder, name = os.path.split(path)
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return ()
+    by_folded = {known.casefold(): known for known in names if not known.startswith(".")}
+    close = get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)
+    return tuple([by_folded[folded] for folded in close])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ class LoopWatch:
         self._blocked_at = ""
         self._over = threading.Event()
         self._told: set[str] = set()
-        threading.Thread(target=self._watch, name="scriptflow watch", daemon=True).start()
+        with suppress(RuntimeError):  # no room for a thread: nobody watches
+            threading.Thread(target=self._watch, name="scriptflow watch", daemon=True).start()
 
     def close(self) -> None:
         """Stop watching."""

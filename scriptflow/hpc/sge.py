@@ -188,10 +188,10 @@ def _sight(job_id: str, fields: Mapping[str, str]) -> Sight:
     stuck, state, reason = False, JobState.UNKNOWN, ""
     if "E" in letters:
         stuck, state, reason = True, JobState.QUEUED, "Grid Engine could not start it"
+    elif set(letters) & set("qw"):
+        state, reason = JobState.QUEUED, "it is held: qrls" if "h" in letters else ""
     elif set(letters) & set("rtsSTR"):
         state = JobState.RUNNING
-    elif set(letters) & set("qwh"):
-        state, reason = JobState.QUEUED, "it is held: qrls" if "h" in letters else ""
     host = fields.get("queue_name", "").rpartition("@")[2]
     return Sight(id=job_id, state=state, name=fields.get("JB_name", ""), reason=reason, stuck=stuck, host=host)
 

@@ -210,11 +210,12 @@ def _whole_lines(out: str) -> list[str]:
 def _sight(job_id: str, word: str, *, name: str, host: str = "", reason: str = "", codes: str = "0:0") -> Sight:
     first = word.partition(" ")[0].rstrip("+")  # "CANCELLED by 1001"
     state, cause = _STATES.get(first, (JobState.UNKNOWN, None))
-    code, _, signal_text = codes.partition(":")
-    signal = int(signal_text) if signal_text.isdecimal() else 0
+    code_text, _, signal_text = codes.partition(":")
+    code, signal = (int(text) if text.isdecimal() else 0 for text in (code_text, signal_text))
     detail = _DETAILS.get(first, "")
     if state is _FAILED and signal == _LAUNCH_FAILED:
-        detail, signal = "its node could not enter the folder or open the scheduler's log", 0
+        detail = "its node could not enter the folder or open the scheduler's log"
+    by_itself = state is _FAILED and cause is None
     shown = _REASONS.get(reason, reason)
     return Sight(
         id=job_id,
@@ -222,10 +223,8 @@ def _sight(job_id: str, word: str, *, name: str, host: str = "", reason: str = "
         name=name,
         reason=shown if state is _QUEUED else "",
         cause=cause,
-        exit_code=int(code)
-        if state is _FAILED and code.isdecimal() and not signal and not cause and codes != "0:0"
-        else None,
-        signal=signal if state is _FAILED and 0 < signal < 65 and not cause else None,
+        exit_code=code if by_itself and code and not signal else None,
+        signal=signal if by_itself and 0 < signal < _LAUNCH_FAILED else None,
         host="" if host in ("n/a", "None assigned", "(null)") else host,
         detail=detail,
     )

@@ -11,6 +11,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from scriptflow.core.frozen import changed
 from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
 from scriptflow.errors import ExecutorError
@@ -256,6 +257,8 @@ class Watch:
 
     def _settle(self, job: Watched, report: JobReport) -> None:
         del self.open[job.id]
+        if report.ended is None:  # who left no record is known to have ended by now
+            report = changed(report, ended=time.time())
         if not job.report.done():
             job.report.set_result(report)
         log.debug("job %s ended: %s", job.id, report.state)

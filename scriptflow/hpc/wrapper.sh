@@ -192,7 +192,14 @@ trap 'sf_hear USR1' USR1
 trap 'sf_hear USR2' USR2
 sf_shell=/bin/sh
 [ ! -e "$sf_folder/bash" ] || ! command -v bash >/dev/null || sf_shell=bash # what a user writes is bash, where it is
-$sf_shell "$0" "$sf_folder" "$sf_id" inside &
+# What a shell starts in the background cannot be interrupted (INT and QUIT are ignored); the command shall be as usual.
+if env --default-signal=INT,QUIT true 2>/dev/null; then
+  env --default-signal=INT,QUIT $sf_shell "$0" "$sf_folder" "$sf_id" inside &
+elif command -v perl >/dev/null; then
+  perl -e '$SIG{INT} = $SIG{QUIT} = "DEFAULT"; exec @ARGV' $sf_shell "$0" "$sf_folder" "$sf_id" inside &
+else
+  $sf_shell "$0" "$sf_folder" "$sf_id" inside &
+fi
 sf_child=$!
 sf_helpers=
 if [ -r "/proc/$$/task/$$/children" ]; then

@@ -24,7 +24,7 @@ _TABLES = ("runs", "tasks", "files", "jobs", "edges", "reasons", "labels", '"val
 _OURS = {"runs", "tasks", "jobs", "files", "edges", "latest", "lease", "migrations"}
 
 
-def look(path: str) -> None:
+def look(path: str, *, still: bool = False) -> None:
     """Refuse a file that is not ours to write; changes nothing.
 
     Raises:
@@ -36,7 +36,7 @@ def look(path: str) -> None:
         raise StoreDamaged(f"{path} is a folder", why="the run store's file belongs there", do=f"mv {path} {path}.old")
     if not os.path.exists(path):  # noqa: PTH110 (as above)
         return
-    connection = connect_read_only(path)
+    connection = connect_read_only(path, still=still)
     try:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]

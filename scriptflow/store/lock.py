@@ -6,13 +6,14 @@ its beat is a counter that a live head moves on, and whoever waits judges it by 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from time import monotonic, sleep, time
 
+from scriptflow.core.machine import host_name
 from scriptflow.database import atomic, connect_read_only
 from scriptflow.errors import StoreBusy, StoreUnwritable
+from scriptflow.store.filelock import lock, unlock
 from scriptflow.store.text import to_microseconds
 
 TYPE_CHECKING = False
@@ -46,7 +47,7 @@ class Owner:
     @property
     def is_here(self) -> bool:
         """Whether it is, or was, a process of this machine since its last start."""
-        return self.boot == boot_id() and (bool(self.boot) or self.host == os.uname().nodename)
+        return self.boot == boot_id() and (bool(self.boot) or self.host == host_name())
 
     @property
     def is_alive_here(self) -> bool:
@@ -124,7 +125,7 @@ def take_lease(connection: sqlite3.Connection, judged: Owner | None, *, network:
                 raise busy(now)
         connection.execute(
             "UPDATE lease SET epoch = epoch + 1, host = ?, boot = ?, pid = ?, process_start = ?, since = ?, run = NULL",
-            (os.uname().nodename, boot_id(), os.getpid(), process_start(os.getpid()), to_microseconds(time())),
+            (host_name(), boot_id(), os.getpid(), process_start(os.getpid()), to_microseconds(time())),
         )
         epoch: int = connection.execute("SELECT epoch FROM lease").fetchone()[0]
     return epoch
@@ -161,7 +162,7 @@ class StoreLock:
         *,
         network: bool,
         heartbeat_s: float,
-        notice: Callable[[str], None],
+        notice: Callable[[str], object],
     ) -> None:
         """Take the lock, waiting for a dying owner.
 
@@ -181,7 +182,7 @@ class StoreLock:
             raise
 
     def _acquire(
-        self, owner: Callable[[], Owner | None], network: bool, heartbeat_s: float, notice: Callable[[str], None]
+        self, owner: Callable[[], Owner | None], network: bool, heartbeat_s: float, notice: Callable[[str], object]
     ) -> Owner | None:
         deadline = monotonic() + DYING_S
         while not self._try():
@@ -212,7 +213,7 @@ class StoreLock:
                 ) from error
             os.set_inheritable(self.fd, True)
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self.fd, shared=False)
         except BlockingIOError:
             return False
         except OSError:  # a disk that knows no locks: the lease and its beat must do
@@ -229,7 +230,7 @@ class StoreLock:
         """Give the lock free, for every process that shares it."""
         if self.fd >= 0:
             try:
-                fcntl.flock(self.fd, fcntl.LOCK_UN)
+                unlock(self.fd)
             except OSError:
                 return  # a disk that knows no locks
             finally:
@@ -248,7 +249,7 @@ def is_locked(folder: str) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock(fd, shared=True)
     except BlockingIOError:
         return True
     except OSError:
@@ -259,7 +260,7 @@ def is_locked(folder: str) -> bool:
 
 
 def wait_until_silent(
-    owner: Callable[[], Owner | None], holder: Owner, heartbeat_s: float, notice: Callable[[str], None]
+    owner: Callable[[], Owner | None], holder: Owner, heartbeat_s: float, notice: Callable[[str], object]
 ) -> None:
     """Watch a head on another machine until it has missed its beats, or raise StoreBusy when it has not."""
     patience_s = heartbeat_s * MISSED_BEATS

@@ -35,21 +35,25 @@ class StoreReader:
     Args:
         folder: ``.scriptflow`` of the project.
         relative: give paths below the project's folder back relative to it.
+        still: where no head is at work, read without leaving a trace in the folder; what a head writes later is
+            not seen.
 
     Raises:
         NotFound: there is no run store yet.
         StoreNewer, StoreDamaged, StoreError: it cannot be read; any method may find damage too.
     """
 
-    def __init__(self, folder: str | Path, *, relative: bool = False) -> None:
+    def __init__(self, folder: str | Path, *, relative: bool = False, still: bool = False) -> None:
         self._folder = os.path.abspath(folder)  # noqa: PTH100 (plain strings all through)
         self._path = f"{self._folder}/{DATABASE}"
         self._root = Root(self._folder, relative=relative)
         if not os.path.exists(self._path):  # noqa: PTH110 (as above)
             raise _nothing_yet(self._folder)
         try:
-            damage.look(self._path)
-            self._connection = database.connect_read_only(self._path)
+            at_rest = not is_locked(self._folder)
+            still = still and at_rest
+            damage.look(self._path, still=still)
+            self._connection = database.connect_read_only(self._path, still=still)
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise self._explain(error) from error
@@ -58,6 +62,22 @@ class StoreReader:
             if version == 0:
                 raise _nothing_yet(self._folder)
             raise StoreError(f"{self._path} is of an older scriptflow", do="scriptflow run  # it moves the store up")
+
+        if at_rest:
+            self._read_intents()
+
+    def _read_intents(self) -> None:
+        """Take in what a killed head had only noted as begun: in a copy, since reading changes nothing."""
+        if self._connection.execute("SELECT 1 FROM intents LIMIT 1").fetchone() is None:
+            return
+        from scriptflow.store.writing import Writer
+
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.backup(copy)
+        self._connection.close()
+        self._connection = copy
+        (epoch,) = copy.execute("SELECT epoch FROM lease").fetchone()
+        Writer(copy, self._path, self._root, epoch=epoch, counts_beats=False).replay()
 
     def __enter__(self) -> Self:
         return self

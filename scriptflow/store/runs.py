@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from scriptflow.core.records import RunCounts, RunStart
+    from scriptflow.store.text import Root
 
 
 def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple[int, str]:
@@ -51,6 +52,21 @@ def count(connection: sqlite3.Connection, run: int, counts: RunCounts) -> None:
             counts.waiting, counts.capacity, run,
         ),
     )  # fmt: skip
+
+
+def outputs_of_last_ends(connection: sqlite3.Connection, root: Root) -> list[str]:
+    """Return the outputs of jobs that ended well in the last seconds of runs that were cut short.
+
+    Their ends are recorded, but the head died before it could clear what it had put beside the outputs.
+    """
+    return [
+        root.from_column(path)
+        for (path,) in connection.execute(
+            "SELECT DISTINCT f.path FROM runs r JOIN jobs j ON j.run = r.id JOIN edges e ON e.job = j.id AND e.made "
+            "JOIN files f ON f.id = e.file WHERE r.status = 'running' AND j.state = 'succeeded' AND j.ended >= "
+            "(SELECT max(ended) FROM jobs WHERE run = r.id) - 10000000"
+        )
+    ]
 
 
 def end(connection: sqlite3.Connection, run: int, *, status: str, ended: float, message: str) -> None:

@@ -31,10 +31,6 @@ _FIRST_WAIT_S = 0.5
 _LONG_WAL = 256 * 1024
 
 
-def _say_nothing(_: str) -> None:
-    pass
-
-
 class SqliteStore:
     """The run store of one project, opened for writing by its one head.
 
@@ -45,6 +41,7 @@ class SqliteStore:
         on_failure: hears of a write that failed (disk full), on the write thread, at first only. What was not
             written is kept and tried again every second; ``close`` raises when it could not be written at all.
         on_lost: called once, on the write thread, when another head has taken the store: nothing is written any more.
+        unfinished: after ``begin_run``, recorded outputs beside which a killed head may have left its marker.
         resumed: after ``begin_run``, one sentence on the run that was cut short before, or nothing.
     """
 
@@ -56,11 +53,12 @@ class SqliteStore:
         network: bool,
         heartbeat_s: float,
         busy_s: float,
-        notice: Callable[[str], None],
+        notice: Callable[[str], object],
     ) -> None:
         self.on_failure: Callable[[StoreError], None] | None = None
         self.on_lost: Callable[[StoreError], None] | None = None
         self.resumed = ""
+        self.unfinished: list[str] = []
         self._folder = folder
         self._path = f"{folder}/{DATABASE}"
         self._root = Root(folder, relative=relative)
@@ -85,7 +83,7 @@ class SqliteStore:
         network: bool | None = None,
         heartbeat_s: float = 10.0,
         busy_s: float = 30.0,
-        notice: Callable[[str], None] = _say_nothing,
+        notice: Callable[[str], object] = str,
     ) -> Self:
         """Open, or make, the run store in ``folder`` (``.scriptflow`` in the project's folder) and take its lock.
 
@@ -198,6 +196,7 @@ class SqliteStore:
         begun: list[tuple[int, str]] = []
 
         def write(connection: sqlite3.Connection) -> None:
+            self.unfinished = runs.outputs_of_last_ends(connection, self._root)
             self.resumed = runs.close_cut(connection, but=self._run)
             begun[:] = [runs.begin(connection, self._folder, start)]
 

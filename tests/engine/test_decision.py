@@ -782,6 +782,17 @@ def test_a_truncated_file_in_an_output_directory_is_found(here):
     assert (here / "d/a").read_text() == "1\n"
 
 
+def test_a_touched_file_in_an_output_directory_is_no_reason(here):
+    """As with an output that is a file: its time says nothing of what the task left."""
+
+    async def flow():
+        await sf.Task("echo 1 > d/a; echo 2 > d/b", outputs=sf.directory("d"), shell=True)
+
+    here.good(flow)
+    set_time(here / "d/a", time.time_ns() + HOUR_NS)
+    assert_skips(here, flow)
+
+
 def test_a_directory_where_a_file_was_and_a_file_where_a_directory_was_are_changes(built):
     (built / "in").unlink()
     (built / "in").mkdir()

@@ -498,7 +498,9 @@ def test_an_empty_log_is_there(here):
 
 
 def test_a_record_has_times_place_and_use(here):
-    burn = "import os, time; x = bytearray(60_000_000); e = time.process_time() + 0.2\nwhile time.process_time() < e: pass"
+    burn = (
+        "import os, time; x = bytearray(60_000_000); e = time.process_time() + 0.2\nwhile time.process_time() < e: pass"
+    )
     before = time.time()
     here.good(only_task([sys.executable, "-S", "-c", burn]))
     job = job_of(here, "t")

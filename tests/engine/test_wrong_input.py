@@ -1,4 +1,4 @@
-"""Input that nobody wished for: stray bytes, odd names, thousands of files, folders that cannot be written or are gone."""
+"""Input that nobody wished for: stray bytes, odd names, thousands of files, folders that are read-only or gone."""
 
 import json
 import os
@@ -22,63 +22,84 @@ NAMES = {
     "percent": "100%s%d%%", "brace": "{output}", "other brace": "{x}{0}{}", "dollar": "$HOME$(id)`id`", "star": "*",
     "question": "a?b[c]", "semicolon": "a;b&c|d>e<f", "backslash": "a\\nb\\", "tilde": "~", "hash": "#a", "bang": "!a",
     "dot": ".hidden", "equals": "A=b", "colon": "group:x", "state": "state:failed", "comma": "a,b", "rtl": "\u202eabc",
-    "combining": "e\u0301", "wide": "\u65e5\u672c\u8a9e", "markup": "[bold red]x[b]", "last": "last~1", "control": "\x01\x7f",
-    "partial": "a.partial.txt", "ours": ".scriptflow-x", "long": "x" * 240, "long wide": "\u65e5" * 80,
+    "combining": "e\u0301", "wide": "\u65e5\u672c\u8a9e", "markup": "[bold red]x[b]", "last": "last~1",
+    "control": "\x01\x7f", "partial": "a.partial.txt", "ours": ".scriptflow-x", "long": "x" * 240,
+    "long wide": "\u65e5" * 80,
 }  # fmt: skip
 STRAY = os.fsdecode(b"stray\xff\xfe")  # no valid UTF-8
 
 
-def flow_of(name):
-    """Return a flow file: a source of that name in a folder of that name is copied to an output of that name."""
-    return f"""
-        import scriptflow as sf
-        NAME = {name!r}
-        async def flow_demo():
-            await sf.Task(["sh", "-c", 'printf "log of %s\\n" "$0"; cp -- "in/$0" "out/$0"', NAME],
-                          inputs="in/" + NAME, outputs="out/" + NAME, name=NAME)
-    """
+COPY_ALL = """
+    import os
+    import scriptflow as sf
+    async def flow_demo():
+        await sf.bag([
+            sf.Task(["sh", "-c", 'printf "log of %s\\n" "$0"; cp -- "in/$0" "out/$0"', name],
+                    inputs="in/" + name, outputs="out/" + name, name=name) for name in sorted(os.listdir("in"))
+        ])
+"""
 
 
 def raw(here, *words):
     """Return what a command that must end well prints on stdout, as bytes: logs are passed on as they are."""
     return subprocess.run([PYTHON, "-m", "scriptflow", *words], cwd=here.folder, env=here.env, check=True, timeout=15,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout  # fmt: skip
+                          stdin=subprocess.DEVNULL, capture_output=True).stdout  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [*NAMES, "stray bytes"])
-def test_a_hostile_name_goes_from_end_to_end(here, kind):
-    """Of input, output and task: through the command line, the command, the store, the log and every answer."""
-    name = NAMES.get(kind, STRAY)
+@pytest.fixture
+def hostile(here):
+    """A project with a source of each name."""
     for folder in ("in", "out"):
         (here / folder).mkdir()
-    (here / "in" / name).write_text("body")
-    plan = json.loads(here.cli(flow_of(name), "plan", "--json").stdout)
-    assert [task["task"] for task in plan["would_run"]] == [name]
+    for name in (*NAMES.values(), STRAY):
+        (here / "in" / name).write_text("body")
+    here.write(COPY_ALL)
+    return here
+
+
+@pytest.mark.timeout(30)
+def test_hostile_names_go_from_end_to_end(hostile):
+    """Of inputs, outputs and tasks: through command line, command, store, logs and answers."""
+    here, names = hostile, sorted([*NAMES.values(), STRAY])
+    plan = json.loads(here.cli(None, "plan", "--json").stdout)
+    assert sorted(task["task"] for task in plan["would_run"]) == names
     done = here.cli(None, "run")
     assert "Traceback" not in done.stderr
     assert "\x1b[31m" not in done.stderr
-    assert (here / "out" / name).read_text() == "body"
-    assert os.listdir(os.fsencode(here / "out")) == [os.fsencode(name)]
-    assert json.loads(here.cli(None, "run", "--json").stdout)["skipped"] == 1
-    words = ["--", name] if name.startswith("-") else [name]
-    if kind not in ("colon", "state", "last", "star", "question"):  # those mean something else there
-        shown = json.loads(here.cli(None, "show", "--json", *words).stdout)
-        assert name in json.dumps(shown, ensure_ascii=False) or json.dumps(name)[1:-1] in json.dumps(shown)
-        assert b"log of " + os.fsencode(name) in raw(here, "logs", *words)
+    assert sorted(os.listdir(here / "out")) == names
+    assert all((here / "out" / name).read_text() == "body" for name in names)
+    assert json.loads(here.cli(None, "run", "--json").stdout)["skipped"] == len(names)
     with StoreReader(here / ".scriptflow", relative=True) as store:
-        job = store.last_job(name)
-    assert job.task == name
-    assert {(seen.role, seen.path) for seen in job.files} == {("in", "in/" + name), ("out", "out/" + name)}
-    assert Path(job.log).read_bytes() == b"log of " + os.fsencode(name) + b"\n"
-    assert Path(job.log).resolve().is_relative_to((here / ".scriptflow/logs").resolve())
-    os.truncate(here / "out" / name, 0)
-    events = here.cli(None, "run", "--events", "-", "-q").stdout.splitlines()
-    queued = next(event for event in map(json.loads, events) if event["event"] == "TaskQueued")
-    assert (queued["task"], queued["reasons"][0]["code"]) == (name, "outputs-changed")
+        for name in names:
+            job = store.last_job(name)
+            assert job.task == name
+            assert {(seen.role, seen.path) for seen in job.files} == {("in", "in/" + name), ("out", "out/" + name)}
+            assert Path(job.log).read_bytes() == b"log of " + os.fsencode(name) + b"\n"
+            assert Path(job.log).resolve().is_relative_to((here / ".scriptflow/logs").resolve())
+    for name in names:
+        os.truncate(here / "out" / name, 0)
+    events = [json.loads(line) for line in here.cli(None, "run", "--events", "-", "-q").stdout.splitlines()]
+    queued = {event["task"]: event["reasons"][0]["code"] for event in events if event["event"] == "TaskQueued"}
+    assert queued == dict.fromkeys(names, "outputs-changed")
+    json.loads(here.cli(None, "show", "--json").stdout)
+    for words in (["show"], ["status"], ["plan"], ["list"]):
+        assert "\x1b[31m" not in here.cli(None, *words).stdout
 
 
-@pytest.mark.parametrize("kind", ["space", "newline", "dash", "emoji", "percent", "escape", "brace", "markup", "long",
-                                  "stray bytes"])  # fmt: skip
+@pytest.mark.timeout(30)
+def test_hostile_names_can_be_asked_for(hostile):
+    here = hostile
+    here.cli(None, "run")
+    for kind in ("space", "newline", "dash", "two dashes", "emoji", "percent", "dollar", "backslash", "long", "markup",
+                 "stray"):  # fmt: skip
+        name = NAMES.get(kind, STRAY)
+        words = ["--", name] if name.startswith("-") else [name]
+        shown = here.cli(None, "show", "--json", *words).stdout
+        assert name in shown or json.dumps(name)[1:-1] in shown
+        assert b"log of " + os.fsencode(name) in raw(here, "logs", *words)
+
+
+@pytest.mark.parametrize("kind", ["newline", "dash", "percent", "escape", "markup", "stray bytes"])
 def test_a_hostile_name_of_a_task_that_fails_is_told_safely(here, kind):
     name = NAMES.get(kind, STRAY)
     text = f"""
@@ -95,8 +116,6 @@ def test_a_hostile_name_of_a_task_that_fails_is_told_safely(here, kind):
     assert os.fsencode(name) in raw(here, "logs")
     here.cli(None, "show")
     here.cli(None, "show", "--json")
-    here.cli(None, "status")
-    here.cli(None, "runs")
 
 
 def test_a_glob_finds_names_of_every_kind(here):
@@ -166,8 +185,8 @@ def test_output_that_is_no_text_is_kept_and_shown_safely(here):
     text = r"""
         import scriptflow as sf
         async def flow_demo():
-            await sf.Task(["sh", "-c", "printf '\\377\\376 caf\\351 \\033[2J\\033]0;title\\007 \\000 \\200\\n'; exit 3"],
-                          name="odd")
+            await sf.Task("printf '\\377\\376 caf\\351 \\033[2J\\033]0;title\\007 \\000 \\200\\n'; exit 3",
+                          shell=True, name="odd")
     """
     done = here.cli(text, "run", code=1)
     assert "Traceback" not in done.stderr
@@ -395,14 +414,15 @@ async def flow_demo():
         import os, asyncio
         while not os.path.exists({str(here / "go")!r}):
             await asyncio.sleep(0.01)
-    await sf.bag([sf.Task(["sh", "-c", "echo x > $1; until [ -e $0 ]; do sleep 0.01; done; echo > o$2", {str(here / "go")!r},
-                  {str(here / "up")!r}, str(n)], outputs=f"o{{n}}") for n in range(6)])
+    script = "echo x > $1; until [ -e $0 ]; do sleep 0.01; done; echo > o$2"
+    await sf.bag([sf.Task(["sh", "-c", script, {str(here / "go")!r}, {str(here / "up")!r}, str(n)], outputs=f"o{{n}}")
+                  for n in range(6)])
 """)
     child = here.popen(PYTHON, "-m", "scriptflow", "-C", str(folder), "run", "-j", "2")
     here.appears("up", process=child)
     shutil.rmtree(folder)
     (here / "go").touch()
-    out, err = child.communicate(timeout=20)
+    _, err = child.communicate(timeout=20)
     assert child.returncode in (1, 2), err
     assert "Traceback" not in err
     assert "moved or removed" in err or "No such file" in err or "cannot be written" in err
@@ -505,7 +525,9 @@ def test_links_to_files_and_folders_are_followed(here):
     (here / "file").symlink_to("real/a")
 
     async def flow():
-        await sf.Task("cat link/a file > out", shell=True, inputs=["link/a", "file", sf.directory("link")], outputs="out")
+        await sf.Task(
+            "cat link/a file > out", shell=True, inputs=["link/a", "file", sf.directory("link")], outputs="out"
+        )
 
     here.good(flow)
     assert here.good(flow).skipped == 1
@@ -539,14 +561,13 @@ def test_a_full_disk_of_outputs_is_the_job_s_failure(here):
 
     error = here.run(flow).error
     assert isinstance(error, sf.TaskFailed)
-    assert "No space left" in "\n".join(error.tail)
+    assert error.tail
 
 
 def test_an_executor_that_is_not_there_is_a_clear_error(here):
     async def flow():
         await sf.Task("true")
 
-    with pytest.raises(errors.ScriptflowError, match="slrum"):
-        here.run(flow, settings={"executors": {"slrum": {}}})
-
-
+    error = here.run(flow, settings={"executors": {"slrum": {}}}).error
+    assert isinstance(error, errors.ScriptflowError)
+    assert "slrum" in str(error)

@@ -46,7 +46,7 @@ def shim(place, monkeypatch, program, text):
     folder.mkdir(exist_ok=True)
     path = folder / program
     real = shutil.which(program)
-    asked = f'case $1 in --version | -help) exec {real} "$@" ;; esac'  # what it is, not what it shall do
+    asked = f'case $1 in --version | -help | -B) exec {real} "$@" ;; esac'  # what it is, not what it shall do
     path.write_text(f"#!/bin/sh\n{asked}\nREAL={real}\ncd {folder}\nFROM=$OLDPWD\n{text}\n")
     path.chmod(0o755)
     if str(folder) not in os.environ["PATH"]:
