@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-from scriptflow.executors import kin
 from scriptflow.core.job import Job, JobReport
+from scriptflow.executors import kin
 from scriptflow.executors.local import LocalExecutor
 
 

@@ -32,12 +32,14 @@ else:
 
 
 def _init(self: Any, **given: Any) -> None:  # noqa: ANN401
-    values = {**self.__defaults__, **given}
-    if len(values) != len(self.__fields__):
-        wrong = set(self.__fields__) ^ set(values)
-        raise TypeError(f"{type(self).__name__} takes {', '.join(self.__fields__)}: see to {', '.join(sorted(wrong))}")
-    for name, value in values.items():
-        setattr(self, name, value)
+    """Make the first record of a class, and with it the class's own ``__init__`` of plain assignments."""
+    cls = type(self)
+    taken = [f"{name}=_defaults[{name!r}]" if name in cls.__defaults__ else name for name in cls.__fields__]
+    body = "".join([f"\n    self.{name} = {name}" for name in cls.__fields__])
+    space: dict[str, Any] = {"_defaults": cls.__defaults__}
+    exec(f"def __init__(self, *, {', '.join(taken)}):{body}", space)  # noqa: S102 (names of fields, nothing from outside)
+    cls.__init__ = space["__init__"]
+    cls.__init__(self, **given)
 
 
 def _eq(self: Any, other: object) -> bool:  # noqa: ANN401

@@ -131,7 +131,7 @@ class Store(Protocol):
         """Read one job with its reasons and files."""
         ...
 
-    def started(self, starts: Sequence[JobStart], then: Callable[[StoreFailure | None], None]) -> None:
+    def started(self, starts: Sequence[JobStart], then: Callable[[BaseException | None], None]) -> None:
         """Commit these rows, all in one transaction, then call ``then`` on the write thread."""
         ...
 
@@ -166,9 +166,6 @@ class Store(Protocol):
     def close(self) -> None:
         """Flush, and give the store free."""
         ...
-
-
-StoreFailure = BaseException
 
 
 class Listener(Protocol):

@@ -7,8 +7,4 @@ import os
 
 def host_name() -> str:
     """Return this machine's name."""
-    if hasattr(os, "uname"):
-        return os.uname().nodename
-    import socket
-
-    return socket.gethostname()
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")

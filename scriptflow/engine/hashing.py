@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scriptflow.core.records import Seen
 
 SMALL_BYTES = 64_000_000
+_GATHER_S = 0.2
 NEVER_EQUAL = "sha256:" + "0" * 64
 """The hash of no file: recorded for an input that was changed while its job ran."""
 
@@ -37,7 +38,7 @@ class Hasher:
         self._waiting: deque[tuple[int, Seen]] = deque()
         self._known: dict[str, tuple[int, int, str]] = {}
         self._wake = threading.Event()
-        self._ending = False
+        self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, job: int, files: Iterable[Seen]) -> None:
@@ -54,13 +55,14 @@ class Hasher:
                 self._waiting.clear()
                 return
             self._thread = thread
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self, *, finish: bool) -> None:
         """Hash what is left, or let it be, and end the thread."""
         if not finish:
             self._waiting.clear()
-        self._ending = True
+        self._end.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
@@ -68,13 +70,14 @@ class Hasher:
     def _work(self) -> None:
         while True:
             self._wake.wait()
+            self._end.wait(_GATHER_S)  # one waking for many files: each costs more than a small file's hash
             self._wake.clear()
             while self._waiting:
                 job, seen = self._waiting.popleft()
                 digest = self._digest(seen)
                 if digest is not None:
                     self._store.hashed(job, seen.path, seen.role, digest)
-            if self._ending:
+            if self._end.is_set():
                 return
 
     def _digest(self, seen: Seen) -> str | None:

@@ -13,7 +13,7 @@ from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.freshness import MISSING, Reason, decide, in_order
 from scriptflow.core.frozen import changed
-from scriptflow.core.job import Job, JobReport, Resources
+from scriptflow.core.job import Job, JobReport
 from scriptflow.core.logs import log_path
 from scriptflow.core.machine import host_name
 from scriptflow.core.paths import Directory, Glob
@@ -29,17 +29,16 @@ from scriptflow.core.states import (
     Cause,
     JobState,
 )  # fmt: skip
-from scriptflow.core.units import bytes_of, seconds_of
+from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
+from scriptflow.engine.asked import refuse_outputs, resources_of
 from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES
 from scriptflow.engine.story import error_of, failure_of, near_files
 from scriptflow.errors import (
-    Cycle,
     InputMissing,
     InternalError,
     ScriptflowError,
     TaskCancelled,
-    TaskError,
     UpstreamFailed,
 )  # fmt: skip
 
@@ -52,12 +51,15 @@ if TYPE_CHECKING:
     from scriptflow.engine.pools import Pool
 
 
+_SOON_S = 1.0
+
+
 class Life:
     """One task that could not be skipped at once."""
 
     __slots__ = (
-        "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "makers", "manifest",
-        "name", "outputs", "place", "pool", "ready", "reasons", "report", "task",
+        "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "looked_at", "makers",
+        "manifest", "name", "outputs", "place", "pool", "ready", "reasons", "report", "task",
     )  # fmt: skip
 
     def __init__(self, head: Head, task: Task) -> None:
@@ -99,10 +101,11 @@ class Life:
             self.outputs = paths_out(task, head.folder)
             self.makers = {path: str(up.name) for up in changed for path in paths_out(up, head.folder)}
             self.manifest = manifest_of(task, paths, head.folder)
+            self.looked_at = time()
             self.inputs = tuple([head.files.seen(path, "in") for path in paths])
             self._missing_inputs()
-            self._own_outputs(paths)
-            self._ask()
+            refuse_outputs(task, paths, self.outputs)
+            self.asked = resources_of(task)
             self.reasons = self._decide()
         except ScriptflowError as error:
             self.fail(error)
@@ -175,28 +178,6 @@ class Life:
                     place=self.task.place,
                 )
 
-    def _own_outputs(self, inputs: Sequence[str]) -> None:
-        own = next((path for path in self.outputs if path.startswith(".scriptflow/")), None)
-        if own is not None:
-            raise TaskError(f"{own} is the run store's, not an output", do="write elsewhere", place=self.task.place)
-        both = set(inputs) & set(self.outputs)
-        if both and not self.task.get("update_in_place"):
-            raise Cycle(
-                f"{self.name} reads and makes {min(both)}",
-                do="write to another file, or say update_in_place=True",
-                place=self.task.place,
-            )
-
-    def _ask(self) -> None:
-        get = self.task.get
-        memory, walltime = get("memory"), get("walltime")
-        self.asked = Resources(
-            cpus=get("cpus"),
-            memory_bytes=None if memory is None else bytes_of(memory),
-            gpus=get("gpus"),
-            walltime_s=None if walltime is None else seconds_of(walltime),
-        )
-
     # --- beginning ------------------------------------------------------------------------------
 
     def begin(
@@ -211,8 +192,11 @@ class Life:
         self.pool, self.gpus = pool, gpus
         self.attempt += 1
         now = time()
-        self.inputs = tuple([self._look(seen) for seen in self.inputs])
-        self._missing_inputs()
+        if now - self.looked_at > _SOON_S:
+            # What was seen earlier is still from before the start; it is only likelier to be changed by now.
+            self.inputs = tuple([head.files.seen(seen.path, "in") for seen in self.inputs])
+            self._missing_inputs()
+        self.inputs = tuple([self._hashed(seen) if seen.racy else seen for seen in self.inputs])
         self.key = digest(self.manifest)
         get = task.get
         env = {str(name): str(value) for name, value in (get("env") or {}).items()}
@@ -241,10 +225,9 @@ class Life:
             memory_bytes=self.asked.memory_bytes, gpus=self.asked.gpus,
         )  # fmt: skip
 
-    def _look(self, before: Seen) -> Seen:
-        """Look at an input again; a file as young as the clock's tick is hashed: its time cannot tell a later edit."""
-        seen = self.head.files.seen(before.path, "in")
-        if seen.racy and seen.size <= SMALL_BYTES and self.head.settings.hash != "off" and seen.path not in self.makers:
+    def _hashed(self, seen: Seen) -> Seen:
+        """Hash an input as young as the clock's tick: its time cannot tell a later edit."""
+        if seen.size <= SMALL_BYTES and self.head.settings.hash != "off" and seen.path not in self.makers:
             return changed(seen, sha256=self.head.files.sha256(seen.path))
         return seen
 

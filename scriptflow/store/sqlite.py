@@ -10,7 +10,6 @@ import sqlite3
 from time import time
 
 from scriptflow import database
-from scriptflow.database import WriteThread
 from scriptflow.errors import StoreError, StoreLost
 from scriptflow.store import damage, runs
 from scriptflow.store.folder import make_folder, make_private_file
@@ -18,6 +17,7 @@ from scriptflow.store.lock import StoreLock, leave_lease, read_owner, take_lease
 from scriptflow.store.reading import read_job, read_latest
 from scriptflow.store.text import DATABASE, Root
 from scriptflow.store.writing import CALL, END, START, Writer
+from scriptflow.writethread import WriteThread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class SqliteStore:
         if self._thread is None:
             self._latest = None
             idle_s = self._heartbeat_s if self._network else None
-            self._thread = WriteThread(now=self._now, group=self._group, failed=self._note, idle_s=idle_s)
+            self._thread = WriteThread(self._now, self._group, self._note, at_once=not self._network, idle_s=idle_s)
             if self._counts is not None:
                 self._thread.put((CALL, self._write_progress))
         return self._thread

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptflow.flowfile.discover import Flow, find_flow_file, load
 from scriptflow.errors import (
     FlowAmbiguous,
     FlowImport,
@@ -26,6 +25,7 @@ from scriptflow.errors import (
     ScriptflowError,
     UsageError,
 )
+from scriptflow.flowfile.discover import Flow, find_flow_file, load
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import uuid
 
 import pytest
 
-from scriptflow.executors import kin
 from scriptflow.core.job import Job
+from scriptflow.executors import kin
 
 LIMIT_S = 20
 

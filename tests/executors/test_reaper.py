@@ -10,8 +10,8 @@ import sys
 import pytest
 from conftest import HEAD, command_of, wait_until
 
-from scriptflow.executors import kin
 from scriptflow.core.states import Cause, JobState
+from scriptflow.executors import kin
 from scriptflow.executors.local import LocalExecutor
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")

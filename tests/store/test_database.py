@@ -8,6 +8,7 @@ import pytest
 
 from scriptflow import database
 from scriptflow.errors import StoreNewer
+from scriptflow.writethread import WriteThread
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_what_fails_is_kept_and_tried_again_and_a_flush_never_hangs():
             raise database.StoreError("full")
         groups.append(items)
 
-    thread = database.WriteThread(now=lambda items: False, group=group, failed=failures.append)
+    thread = WriteThread(now=lambda items: False, group=group, failed=failures.append)
     thread.put("a", done.set)
     thread.flush()
     assert isinstance(thread.error, database.StoreError)
@@ -124,7 +125,7 @@ def test_items_keep_their_order_and_many_share_a_group():
         seen.extend(items)
         sizes.append(len(items))
 
-    thread = database.WriteThread(now=lambda items: False, group=group, failed=seen.append)
+    thread = WriteThread(now=lambda items: False, group=group, failed=seen.append)
     for number in range(5000):
         thread.put(number)
     thread.stop()
