@@ -5,20 +5,21 @@ Knows executors by their interface, and jobs. Knows nothing of lives, pools or t
 
 from __future__ import annotations
 
+import asyncio
 from time import time
 from typing import TYPE_CHECKING
 
 from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
-from scriptflow.engine.flow import resumed
 from scriptflow.errors import ExecutorError, ScriptflowError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job, JobId
+
+    _Then = Callable[[str, ScriptflowError | None], None]
 
 
 class Opened:
@@ -49,36 +50,47 @@ class Opened:
         self._executors: dict[str, Executor] = {}
         self._opening: set[str] = set()
         self._ids: dict[int, JobId] = {}
+        self._over = asyncio.Event()
+        self._keepers: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._executors
 
-    def open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
+    def open(self, name: str, then: _Then) -> None:
         """Make an executor ready, once; ``then`` hears when it is, or why it cannot be."""
         if name in self._opening:
             return
         self._opening.add(name)
-        opening = self._open(name, then)
-        try:
-            # One that is ready at once needs no task, which the end of a plain asyncio.run would cancel.
-            first = opening.send(None)
-        except StopIteration:
-            return
-        self._own(_go_on(opening, first))
-
-    async def _open(self, name: str, then: Callable[[str, ScriptflowError | None], None]) -> None:
-        error: ScriptflowError | None = ExecutorError(f"executor {name} was not opened: the loop ended")
         try:
             executor = self._make(name)
-            await executor.__aenter__()
+            if hasattr(executor, "launch"):
+                # One that is called the direct way is ready at once, and needs no task that plain asyncio would cancel.
+                executor.__aenter__().send(None)
+            else:
+                self._keepers.append(self._own(self._keep(name, executor, then)))
+        except StopIteration:
             self._executors[name] = executor
-            error = None
-        except ScriptflowError as problem:
-            error = problem
+            self._loop.call_soon(self._ready, name, None, then)
+        except ScriptflowError as error:
+            self._loop.call_soon(self._ready, name, error, then)
+
+    def _ready(self, name: str, error: ScriptflowError | None, then: _Then) -> None:
+        self._opening.discard(name)
+        then(name, error)
+
+    async def _keep(self, name: str, executor: Executor, then: _Then) -> None:
+        """Hold an executor open; what it owns is begun and ended in one task."""
+        try:
+            async with executor:
+                self._executors[name] = executor
+                self._ready(name, None, then)
+                await self._over.wait()
+        except ScriptflowError as error:
+            self._ready(name, error, then)
         finally:
-            self._opening.discard(name)
-            self._loop.call_soon(then, name, error)
+            if name in self._opening:  # a bug, or the loop's end
+                self._ready(name, ExecutorError(f"executor {name} was not opened"), then)
 
     def start(self, name: str, jobs: Sequence[Job]) -> None:
         """Start jobs; may be called on any thread, and raises nothing."""
@@ -104,8 +116,12 @@ class Opened:
 
     async def close(self) -> None:
         """Close them all."""
+        self._over.set()
+        for keeper in self._keepers:
+            await asyncio.wait((keeper,))
         for executor in self._executors.values():
-            await executor.__aexit__(None, None, None)
+            if hasattr(executor, "launch"):
+                await executor.__aexit__(None, None, None)
         self._executors.clear()
         for task in list(self._tasks):
             task.cancel()
@@ -139,16 +155,13 @@ class Opened:
         for job in jobs:
             self._ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)))
 
-    def _own(self, coroutine: Coroutine[object, object, None]) -> None:
+    def _own(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._disown)
+        return task
 
     def _disown(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(error)
-
-
-async def _go_on(opening: Coroutine[object, object, None], first: object) -> None:
-    await resumed(opening, first)

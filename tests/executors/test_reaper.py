@@ -8,7 +8,7 @@ import signal
 import sys
 
 import pytest
-from conftest import HEAD, command_of, wait_until
+from small_heads import HEAD, command_of, wait_until
 
 from scriptflow.core.states import Cause, JobState
 from scriptflow.executors import kin

@@ -23,13 +23,13 @@ def answers(*argv):
 
 
 def reason_without_slurm():
-    if "SCRIPTFLOW_TEST_SLURM" in os.environ and answers("sinfo"):
+    if "TESTBED_SLURM" in os.environ and answers("sinfo"):
         return ""
     return f'no Slurm is up: eval "$({BEDS}/slurm-up)"'
 
 
 def reason_without_sge():
-    if "SCRIPTFLOW_TEST_SGE" in os.environ and answers("qconf", "-sh"):
+    if "TESTBED_SGE" in os.environ and answers("qconf", "-sh"):
         return ""
     return f'no Grid Engine is up: eval "$({BEDS}/sge-up)"'
 

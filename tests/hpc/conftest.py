@@ -11,9 +11,10 @@ from scriptflow.hpc.slurm import SlurmExecutor
 from scriptflow.testing.batchtools import ScriptedPbs
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slurm: needs a real Slurm (tests/testbeds/slurm-up)")
-    config.addinivalue_line("markers", "sge: needs a real Grid Engine (tests/testbeds/sge-up)")
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in ("test_hpc_contract.py", "test_hpc_ends.py", "test_hpc_once.py", "test_hpc_pbs_faults.py"):
+            item.add_marker(pytest.mark.slow)  # they wait for schedulers: .ci/run has them
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_node_failure_is_told_on_slurm(slurm):
 
 
 def test_node_failure_is_told_on_grid_engine(sge):
-    execd = int((Path(os.environ["SCRIPTFLOW_TEST_SGE"], "pid", "sge_execd")).read_text())
+    execd = int((Path(os.environ["TESTBED_SGE"], "pid", "sge_execd")).read_text())
 
     def fail(job_id):
         del job_id

@@ -200,7 +200,7 @@ def test_silence_of_the_queue_fails_no_job(place, monkeypatch, answer):
 
 
 def test_frozen_controller_fails_no_job_and_takes_the_submission_once(slurm):
-    controller = int(Path(os.environ["SCRIPTFLOW_TEST_SLURM"], "pid", "slurmctld").read_text())
+    controller = int(Path(os.environ["TESTBED_SLURM"], "pid", "slurmctld").read_text())
 
     async def body(executor):
         first, second = jobs_of(slurm, 2)
