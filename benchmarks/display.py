@@ -61,7 +61,7 @@ def made_up_events(number: int) -> Iterator[events.Event]:
 def cost_of(screen: Listener, seconds: float, rate: int) -> tuple[float, float]:
     """Return the CPU seconds of the first drawn event, and of all the others."""
     now = time.time()
-    screen.hear(events.RunStarted(at=now, run="bench-1", flow="bench", store="", capacity=SLOTS))
+    screen.hear(events.RunStarted(at=now, run="bench-1", flow="bench", store=""))
     for group in range(GROUPS):
         screen.hear(events.Progress(at=now, group=f"group-{group}", declared=TASKS // GROUPS))
     sent = list(made_up_events(int(seconds * rate / 3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from scriptflow.core.context import HEAD, PLANNING
 from scriptflow.core.states import RunState
@@ -77,6 +78,9 @@ def _driven(session: Session, make: Callable[[], Coroutine[Any, Any, Any]], *, a
             error = problem
         driver.close()
     finally:
+        if sys.stdout is not None:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()  # what the flow printed stands above the summary, also in a file
         if driver.stopped_by:
             error = None
         result = session.finish(value, error, driver.stopped_by)
@@ -334,7 +338,6 @@ def implicit_head() -> Engine:
     It ends with the loop: ``asyncio.run`` closes what still generates, and so closes it.
     """
     import asyncio
-    from contextlib import suppress
 
     try:
         loop = asyncio.get_running_loop()
