@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DATABASE = "runs.db"
-FOLDER = ".scriptflow"
 
 
 def to_column(text: str) -> str | bytes:
