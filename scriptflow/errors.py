@@ -37,11 +37,11 @@ class ScriptflowError(Exception):
 
     Attributes:
         slug: stable name of the error's kind; ``scriptflow explain SLUG`` has the long text.
-        exit_code: what the command line exits with when this error ends it.
+        exits_with: what the command line exits with when this error ends it.
     """
 
     slug = "error"
-    exit_code = 2
+    exits_with = 2
 
     def __init__(self, what: str, *, why: str | Sequence[str] = (), do: str = "", place: Place | None = None) -> None:
         super().__init__(what)
@@ -189,7 +189,7 @@ class TaskFailed(ScriptflowError):
     Attributes:
         task: its name.
         command: its command as one line.
-        exit_code_of_task: exit code of the last job, None when a signal ended it or it never started.
+        exit_code: exit code of the last job, None when a signal ended it or it never started.
         signal: number of the signal that ended it, or None.
         cause: one of the words of ``core.states.Cause``.
         log: path of the last job's log, or None.
@@ -197,7 +197,7 @@ class TaskFailed(ScriptflowError):
     """
 
     slug = "task-failed"
-    exit_code = 1
+    exits_with = 1
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class TaskFailed(ScriptflowError):
         super().__init__(what, why=why, do=do, place=place)
         self.task = task
         self.command = command
-        self.exit_code_of_task = exit_code
+        self.exit_code = exit_code
         self.signal = signal
         self.cause = cause
         self.log = log
@@ -252,7 +252,7 @@ class TasksFailed(ScriptflowError):
     """Several tasks of one bag failed; ``failures`` lists each."""
 
     slug = "tasks-failed"
-    exit_code = 1
+    exits_with = 1
 
     def __init__(self, failures: Sequence[ScriptflowError]) -> None:
         self.failures = tuple(failures)
@@ -272,60 +272,53 @@ class ExecutorError(ScriptflowError):
     """An executor cannot do what was asked."""
 
     slug = "executor"
-    exit_code = 1
+    exits_with = 1
 
 
 class StoreError(ScriptflowError):
     """The run store cannot be used."""
 
     slug = "store"
-    exit_code = 1
+    exits_with = 1
 
 
 class StoreBusy(StoreError):
     """A live head holds the run store."""
 
     slug = "store-locked"
-    exit_code = 75
+    exits_with = 75
 
 
 class StoreNewer(StoreError):
     """The run store was written by a newer scriptflow."""
 
     slug = "store-newer"
-    exit_code = 2
+    exits_with = 2
 
 
 class StoreDamaged(StoreError):
     """The run store's file is damaged or is no store at all."""
 
     slug = "store-damaged"
-    exit_code = 2
+    exits_with = 2
 
 
 class StoreUnwritable(StoreError):
     """The run store cannot be written: read-only folder, no permission, disk full."""
 
     slug = "store-unwritable"
-    exit_code = 2
+    exits_with = 2
 
 
 class StoreLost(StoreError):
     """Another head took the store over while this one was paused."""
 
     slug = "store-lost"
-    exit_code = 75
-
-
-class Interrupted(ScriptflowError):
-    """The run was stopped by a signal."""
-
-    slug = "interrupted"
-    exit_code = 130
+    exits_with = 75
 
 
 class InternalError(ScriptflowError):
     """A bug of ours, not of the flow."""
 
     slug = "internal"
-    exit_code = 70
+    exits_with = 70

@@ -194,8 +194,8 @@ def _message(error: BaseException | None) -> str:
 
 
 def _failure(error: ScriptflowError) -> Failure:
-    known = {name: getattr(error, name, None) for name in ("exit_code_of_task", "cause", "log")}
-    return Failure(getattr(error, "task", ""), known["exit_code_of_task"], known["cause"], known["log"], error.what)
+    known = {name: getattr(error, name, None) for name in ("exit_code", "cause", "log")}
+    return Failure(getattr(error, "task", ""), known["exit_code"], known["cause"], known["log"], error.what)
 
 
 def keep_log(path: str) -> None:
@@ -259,7 +259,7 @@ def _exit_code(error: BaseException | None, stopped_by: str, *, failed: int, beg
         return EXIT_CODES[stopped_by]
     if isinstance(error, ScriptflowError):
         # A mistake in the graph is wrong use while nothing was started, and a failed run after that.
-        return 1 if error.exit_code == UsageError.exit_code and began else error.exit_code
+        return 1 if error.exits_with == UsageError.exits_with and began else error.exits_with
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1 if error.code else int(bool(failed))
     return 1 if error is not None or failed else 0

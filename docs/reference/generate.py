@@ -104,7 +104,7 @@ def errors_page() -> str:
     lines = [ERRORS_HEAD]
     for slug in slugs():
         kind = by_slug.get(slug)
-        names = (f"`{kind.__name__}`", str(kind.exit_code)) if kind else ("message of a run", "")
+        names = (f"`{kind.__name__}`", str(kind.exits_with)) if kind else ("message of a run", "")
         lines.append(f"| `{slug}` | {names[0]} | {names[1]} | {cell(summary_of(slug))} |")
     return "\n".join(lines) + "\n"
 

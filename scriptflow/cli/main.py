@@ -111,7 +111,7 @@ def _report(error: Exception, words: list[str], *, debug: bool) -> int:
 
         error = internal_error(error, words)
     say_error(error)
-    return error.exit_code
+    return error.exits_with
 
 
 def say_error(error: ScriptflowError) -> None:

@@ -186,7 +186,7 @@ class Head:
 
     def give_up(self, error: ScriptflowError) -> None:
         """Start nothing when the flow ended in wrong use before anything was started."""
-        if self.works and error.exit_code == UsageError.exit_code and not self.dispatcher.began:
+        if self.works and error.exits_with == UsageError.exits_with and not self.dispatcher.began:
             self.dispatcher.stop(error.what, None)
 
     def unsent(self) -> list[Task]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from scriptflow.core.records import JobRecord, Latest, RunCounts, RunRecord
+    from scriptflow.core.records import JobRecord, Latest, RunRecord
 
     _Answer = TypeVar("_Answer")
 
@@ -138,11 +138,6 @@ class StoreReader:
         """Map each flow that ever ran to its newest run."""
         newest = self._runs("WHERE id IN (SELECT max(id) FROM runs GROUP BY flow) ORDER BY id DESC", ())
         return {run.flow: run for run in newest}
-
-    def run_counts(self, run_id: int) -> RunCounts | None:
-        """Return how many tasks of a run are where, None when there is no such run."""
-        found = self._runs("WHERE id = ?", (run_id,))
-        return found[0].counts if found else None
 
     def durations(self, flow: str) -> dict[str, float]:
         """Map each group to the mean seconds of its tasks in the flow's last run that succeeded and ran some."""

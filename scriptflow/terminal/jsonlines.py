@@ -10,11 +10,9 @@ import os
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from scriptflow.core.frozen import fields_of
-from scriptflow.errors import UsageError
 
 if TYPE_CHECKING:
     from scriptflow.core.events import Event
@@ -29,15 +27,13 @@ class JsonLines:
     Args:
         stream: where to; an error of it ends this listener with one warning, never the run.
         name: how the warning names the stream, its own name by default.
-        owned: whether ``close`` closes it.
     """
 
     wants_names = True
 
-    def __init__(self, stream: Stream, *, name: str = "", owned: bool = False) -> None:
+    def __init__(self, stream: Stream, *, name: str = "") -> None:
         self._stream = stream
         self._name = name or str(getattr(stream, "name", "the event stream")).strip("<>")
-        self._owned = owned
         self._gone = False
 
     def hear(self, event: Event) -> None:
@@ -53,10 +49,7 @@ class JsonLines:
             self._give_up(error)
 
     def close(self) -> None:
-        """Close the file, if it is ours."""
-        if self._owned:
-            with suppress(OSError):
-                self._stream.close()  # type: ignore[attr-defined]  # we opened it, it is a file
+        """Do nothing: whoever opened the stream closes it."""
 
     def _give_up(self, error: Exception) -> None:
         if self._name == "stdout":
@@ -68,23 +61,6 @@ class JsonLines:
             sys.stderr.write(f"warning[events-lost]: no more events go to {self._name}: {reason}\n")
             sys.stderr.write("  note: the run goes on, and its store has all of them\n")
             sys.stderr.flush()
-
-
-def open_events(path: str) -> JsonLines:
-    """Return the listener for ``--events PATH``; ``-`` is stdout, and an older file is replaced.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    if path == "-":
-        return JsonLines(sys.stdout)
-    try:
-        stream = Path(path).open("w", encoding="utf-8")  # noqa: SIM115  # closed by the listener
-    except OSError as error:
-        raise UsageError(
-            f"cannot write events to {path}", why=error.strerror or str(error), do="give --events a path you can write"
-        ) from error
-    return JsonLines(stream, owned=True)
 
 
 def _fields(value: object) -> dict[str, object]:

@@ -71,4 +71,4 @@ def test_errors_page_has_every_error() -> None:
 def test_exit_codes_page_has_every_code_of_the_errors() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", page("reference/exit-codes.md"), re.M)}
     assert told == {0, 1, 2, 3, 70, 75, 130, 141, 143}
-    assert {kind.exit_code for kind in every_error().values()} <= told
+    assert {kind.exits_with for kind in every_error().values()} <= told

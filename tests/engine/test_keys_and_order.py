@@ -81,7 +81,7 @@ def test_two_tasks_with_one_command_and_no_outputs_of_their_own_have_logs_of_the
     error = here.run(flow).error
     assert type(error) is sf.TasksFailed
     for failure in error.failures:
-        assert set(failure.tail) == {str(failure.exit_code_of_task)}
+        assert set(failure.tail) == {str(failure.exit_code)}
 
 
 def test_two_tasks_with_one_output_are_named_both(here):

@@ -52,7 +52,7 @@ def failure(here, cmd, **more):
 @pytest.mark.parametrize("code", [1, 2, 126, 127, 128, 130, 137, 255])
 def test_an_exit_code_is_told_and_recorded(here, code):
     error = failure(here, ["sh", "-c", f"exit {code}"])
-    assert (error.exit_code_of_task, error.signal, error.cause) == (code, None, "exit")
+    assert (error.exit_code, error.signal, error.cause) == (code, None, "exit")
     assert str(code) in error.what
     job = job_of(here, "t")
     assert (job.state, job.exit_code, job.signal, job.cause) == ("failed", code, None, "exit")
@@ -61,7 +61,7 @@ def test_an_exit_code_is_told_and_recorded(here, code):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_is_told_and_recorded_by_name(here, number):
     error = failure(here, ["sh", "-c", f"ulimit -c 0; kill -{int(number)} $$; sleep 9"])
-    assert (error.exit_code_of_task, error.signal, error.cause) == (None, number, "signal")
+    assert (error.exit_code, error.signal, error.cause) == (None, number, "signal")
     assert number.name in error.what
     job = job_of(here, "t")
     assert (job.state, job.exit_code, job.signal, job.cause) == ("failed", None, number, "signal")
@@ -298,7 +298,7 @@ def test_a_program_that_cannot_be_run_is_said_so(here, make, word):
     make(here / "prog")
     error = failure(here, ["./prog"], outputs="out")
     assert word in str(error)
-    assert error.exit_code_of_task in (126, 127)
+    assert error.exit_code in (126, 127)
 
 
 def test_a_folder_to_run_in_that_is_not_there_is_said_so(here):

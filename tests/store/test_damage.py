@@ -150,7 +150,7 @@ def test_a_newer_store_is_refused_and_not_touched(sound, tmp_path):
     for attempt in (SqliteStore.open, StoreReader):
         with pytest.raises(StoreNewer) as caught:
             attempt(folder)
-        assert caught.value.exit_code == 2
+        assert caught.value.exits_with == 2
         assert "999" in str(caught.value)
         assert "version 1" in str(caught.value)
     assert (folder / "runs.db").read_bytes() == before

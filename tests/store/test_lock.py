@@ -48,7 +48,7 @@ def test_a_live_head_is_named_and_readers_go_on(folder):
         assert line_of(head) == "ready"
         with pytest.raises(StoreBusy) as caught:
             SqliteStore.open(folder)
-        assert caught.value.exit_code == 75
+        assert caught.value.exits_with == 75
         assert "demo-1" in str(caught.value)
         assert f"process {head.pid} on {socket.gethostname()}" in str(caught.value)
         with StoreReader(folder) as reader:
@@ -230,7 +230,7 @@ def test_a_head_that_lost_its_lease_writes_nothing_more(folder):
     store.ended(end_of(start), lambda: lost.append("never"))
     with pytest.raises(StoreLost) as caught:
         store.close()
-    assert caught.value.exit_code == 75
+    assert caught.value.exits_with == 75
     assert len(lost) == 1
     assert other.execute("SELECT id, state FROM jobs").fetchall() == [(1, JobState.STARTED)]
     other.close()

@@ -115,8 +115,6 @@ def test_names_flows_counts_and_durations(filled):
     assert filled.task_names() == ["bad", "shaky", "task-1", "task-2", "task-3"]
     assert filled.task_names(flow="other") == []
     assert {flow: run.run for flow, run in filled.flows().items()} == {"demo": "demo-2", "other": "other-1"}
-    assert filled.run_counts(filled.find_run("last").id) == RunCounts(ran=1, failed=1)
-    assert filled.run_counts(99) is None
     assert filled.durations("demo") == {"": 1.5}
     assert filled.durations("nobody") == {}
 
