@@ -65,7 +65,7 @@ async def through(program: str, count: int, at_once: int, folder: str) -> tuple[
             started += 1
             executor.launch(jobs[started - 1 : started], ended)
 
-        def ended(_job: Job, report: JobReport) -> None:
+        def ended(_job: Job, report: JobReport, _more: bool) -> None:
             nonlocal left
             assert report.exit_code == 0, report
             left -= 1
@@ -91,7 +91,7 @@ def job_of(number: int, folder: str, argv: tuple[str, ...]) -> Job:
 async def one(executor: LocalExecutor, folder: str, argv: tuple[str, ...], number: int) -> float:
     """Run one job; return when its report came."""
     ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    executor.launch((job_of(number, folder, argv),), lambda _job, _report: ended.set_result(time.time()))
+    executor.launch((job_of(number, folder, argv),), lambda _job, _report, _more: ended.set_result(time.time()))
     return await ended
 
 

@@ -111,6 +111,7 @@ class Session:
         try:
             os.makedirs(logs, mode=0o700, exist_ok=True)
             os.makedirs(f"{logs}/{self.run}", mode=0o700, exist_ok=True)
+            os.close(os.open(f"{self.folder}/{STORE}/blank", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
         except OSError as error:
             raise StoreUnwritable(
                 f"cannot make a folder for logs in {logs}", why=error.strerror or str(error), do="check its permissions"
@@ -118,7 +119,7 @@ class Session:
         keep_log(f"{self.folder}/{STORE}/scriptflow.log")
         return Dispatcher(
             head, self._make_pools(), self._executors.__getitem__, run=self.run, run_id=self.run_id,
-            executor=self.options.executor, fail_fast=self.settings.fail_fast,
+            store_folder=f"{self.folder}/{STORE}", executor=self.options.executor, fail_fast=self.settings.fail_fast,
         )  # fmt: skip
 
     def _make_pools(self) -> Pools[Life]:

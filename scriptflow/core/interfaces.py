@@ -94,11 +94,11 @@ class Executor(Protocol):
 class DirectExecutor(Protocol):
     """An executor whose jobs are cheaper than a coroutine each: the head calls it without awaiting."""
 
-    def launch(self, jobs: Sequence[Job], ended: Callable[[Job, JobReport], None]) -> None:
+    def launch(self, jobs: Sequence[Job], ended: Callable[[Job, JobReport, bool], None]) -> None:
         """Start all ``jobs`` now; may be called on any thread.
 
-        ``ended`` is called once for each job, on the loop's thread. A job that cannot be started ends
-        with a report too; nothing is raised.
+        ``ended`` is called once for each job, on the loop's thread, with True when other ends may follow in the same
+        turn of the loop. A job that cannot be started ends with a report too; nothing is raised.
         """
         ...
 
@@ -143,8 +143,8 @@ class Store(Protocol):
         """Write the executor's own id of a job with the next group commit."""
         ...
 
-    def hashed(self, job: int, path: str, role: str, sha256: str) -> None:
-        """Write a file's hash with the next group commit."""
+    def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write hashes with the next group commit: each with its job, the file's path and its role."""
         ...
 
     def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:

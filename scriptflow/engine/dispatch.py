@@ -5,19 +5,20 @@ Knows lives, pools and executors by their interface. A start is committed before
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
-from time import monotonic
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from scriptflow.core.records import RunCounts
-from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED
+from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED, JobState
+from scriptflow.engine.asked import refuse_impossible
 from scriptflow.engine.beside import Beside
 from scriptflow.engine.launch import Launcher
 from scriptflow.engine.opened import Opened
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from scriptflow.core.freshness import Reason
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from scriptflow.engine.life import Life
     from scriptflow.engine.pools import Pool, Pools
 
-_TELL_EVERY_S = 0.5
 _KEPT_FAILURES = 1000
 
 
@@ -41,6 +41,7 @@ class Dispatcher:
         pools: the room there is.
         open_executor: makes an executor ready by name, when its first job comes.
         run, run_id: the run's name and row.
+        store_folder: where logs go.
         executor: where tasks go that name none.
         fail_fast: start nothing new after the first failure.
     """
@@ -53,6 +54,7 @@ class Dispatcher:
         *,
         run: str,
         run_id: int,
+        store_folder: str = "",
         executor: str | None = None,
         fail_fast: bool = False,
     ) -> None:
@@ -67,15 +69,18 @@ class Dispatcher:
         self.failures: list[ScriptflowError] = []
         self.running: dict[int, Life] = {}
         self._open_executor = open_executor
+        self._store_folder = store_folder
+        self.blank = f"{store_folder}/blank"  # an empty file, for markers to be links to
         self._in_use: Opened | None = None
         self._launcher = Launcher(lambda: self.opened)
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
-        self._told_at = 0.0
+        self._hearing = False
         self._told: RunCounts | None = None
-        self._idle_waiters: list[asyncio.Future[None]] = []
+        self._at_rest = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
         self._beside: Beside | None = None
 
     @property
@@ -111,32 +116,14 @@ class Dispatcher:
         """Let a life wait for room; an error at once when no executor could ever hold it."""
         if self.stopping:
             life.cancel(self.stopping)
-        elif self._is_possible(life):
-            self.head.tell.queued(life)
-            self._wait_for_room(life)
-
-    def _is_possible(self, life: Life) -> bool:
-        """Whether some executor could hold the task; if none, the task ends with what it asked for."""
-        wanted = life.task.get("executor") or self.executor
+            return
         try:
-            candidates = self.pools.candidates(life.asked, wanted)
-        except KeyError:
-            known = ", ".join(self.pools.pools)
-            self._impossible(
-                life, f"executor {wanted}, which is not set up", f"executors.{wanted} in the settings", known
-            )
-            return False
-        if not candidates:
-            asked = life.asked
-            sizes = f"{asked.cpus} cpus" + (f", {asked.memory_bytes / 1e9:g} GB" if asked.memory_bytes else "")
-            sizes += f", {asked.gpus} gpus" if asked.gpus else ""
-            self._impossible(life, f"more than any executor has: {sizes}", "ask for less, or set up a larger executor")
-        return bool(candidates)
-
-    @staticmethod
-    def _impossible(life: Life, asked: str, do: str, known: str = "") -> None:
-        why = f"set up are: {known}" if known else ()
-        life.fail(ResourcesImpossible(f"{life.name} asks for {asked}", why=why, do=do, place=life.task.place))
+            refuse_impossible(life.task, life.asked, self.pools, self.executor)
+        except ResourcesImpossible as error:
+            life.fail(error)
+            return
+        self.head.tell.queued(life)
+        self._wait_for_room(life)
 
     def queue_later(self, life: Life, delay_s: float) -> None:
         """Let a life wait for its next try first."""
@@ -166,7 +153,8 @@ class Dispatcher:
         """Start what can start, once in this turn of the loop."""
         if not self._pump_planned:
             self._pump_planned = True
-            self._event_loop().call_soon(self._pump)
+            if not self._hearing:
+                self._event_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
         """Start all for whom there is room: one transaction, then their jobs."""
@@ -188,7 +176,6 @@ class Dispatcher:
                 lives.append(life)
         if starts:
             head.store.started(starts, lambda error: self._launch(lives, error))
-        self.tell_counts()
         self._wake_if_idle()
 
     def _begin(self, life: Life, pool: Pool, gpus: tuple[str, ...]) -> JobStart | None:
@@ -196,7 +183,7 @@ class Dispatcher:
         assert store is not None  # noqa: S101 (nothing begins without)
         number = store.next_job()
         try:
-            start = life.begin(pool, gpus, number, self.run, self.run_id, str(store.folder))
+            start = life.begin(pool, gpus, number, self.run, self.run_id, self._store_folder)
         except Exception as error:  # noqa: BLE001 (whatever it is, its room must be given back and its task end)
             life.job = None
             self._give_back(life)
@@ -227,7 +214,10 @@ class Dispatcher:
         self._on_loop(self._launched, lives, self._launcher.start(lives))
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
-        """Call on the loop's thread; nothing when the run is over and its loop closed."""
+        """Call on the loop's thread, at once when this is it; nothing when the run is over and its loop closed."""
+        if get_ident() == self._loop_thread:
+            call(*arguments)
+            return
         with suppress(RuntimeError):
             self._event_loop().call_soon_threadsafe(call, *arguments)
 
@@ -236,7 +226,7 @@ class Dispatcher:
         for life in lives:
             self._tell_started(life)
         for job, report in refused:
-            self.ended(job, report)
+            self.ended(job, report, True)
 
     def _tell_started(self, life: Life) -> None:
         if life.task._state is SUBMITTED:
@@ -267,11 +257,26 @@ class Dispatcher:
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def ended(self, job: Job, report: JobReport) -> None:
-        """Hear of a job's end, on the loop's thread."""
+    def ended(self, job: Job, report: JobReport, more: bool) -> None:
+        """Hear of a job's end, on the loop's thread; the next starts at once.
+
+        Not when ``more`` ends may follow in this turn, nor after a failure: the flow may want to start nothing more.
+        """
         life = self.running.pop(job.number, None)
         if life is None:
             return
+        outermost, self._hearing = not self._hearing, True
+        try:
+            self._take_end(life, report)
+        finally:
+            self._hearing = not outermost
+        if outermost and self._pump_planned:
+            if more or report.state is not JobState.SUCCEEDED:
+                self._event_loop().call_soon(self._pump)
+            else:
+                self._pump()
+
+    def _take_end(self, life: Life, report: JobReport) -> None:
         self._tell_started(life)
         pool, gpus = life.pool, life.gpus
         try:
@@ -283,7 +288,6 @@ class Dispatcher:
             life.pool = None
         if self.pools.waiting:
             self.plan_pump()
-        self.tell_counts()
         self._wake_if_idle()
 
     def _give_back(self, life: Life) -> None:
@@ -317,13 +321,11 @@ class Dispatcher:
         )  # fmt: skip
 
     def tell_counts(self) -> None:
-        """Write how many tasks are where, at most twice a second."""
-        now = monotonic()
-        if now - self._told_at >= _TELL_EVERY_S and self.head.store is not None:
-            counts = self.counts()
-            if counts != self._told:
-                self._told_at, self._told = now, counts
-                self.head.store.progress(counts)
+        """Write how many tasks are where, when that has changed."""
+        counts = self.counts()
+        if counts != self._told and self.head.store is not None:
+            self._told = counts
+            self.head.store.progress(counts)
 
     def hash(self, job: int, files: tuple[Seen, ...]) -> None:
         """Hash a job's files for the record, in the background."""
@@ -345,16 +347,12 @@ class Dispatcher:
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
         while not self.idle:
-            future = self._event_loop().create_future()
-            self._idle_waiters.append(future)
-            await future
+            self._at_rest.clear()
+            await self._at_rest.wait()
 
     def _wake_if_idle(self) -> None:
-        if self._idle_waiters and self.idle:
-            waiters, self._idle_waiters = self._idle_waiters, []
-            for future in waiters:
-                if not future.done():
-                    future.set_result(None)
+        if self.idle:
+            self._at_rest.set()
 
     def stop(self, why: str, grace_s: float | None) -> int:
         """Start nothing new; with a grace, tell running jobs to end. Returns how many run."""
@@ -395,5 +393,6 @@ class Dispatcher:
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = self.head.event_loop()
+            self._loop_thread = get_ident()
             self._beside = Beside(self.head, self._loop)
         return self._loop

@@ -113,6 +113,7 @@ class Driver:
             finder.remove()
             self._stop_pretending()
             if collecting:
+                gc.freeze()  # what it declared lives as long as it does: no need to look through it again and again
                 gc.enable()
         return False, None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 64_000_000
 _GATHER_S = 0.2
+_TELL_AFTER_S = 1.0
+_OF_NOTHING = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 NEVER_EQUAL = "sha256:" + "0" * 64
 """The hash of no file: recorded for an input that was changed while its job ran."""
 
@@ -73,15 +76,26 @@ class Hasher:
             self._end.wait(_GATHER_S)  # one waking for many files: each costs more than a small file's hash
             self._wake.clear()
             while self._waiting:
-                job, seen = self._waiting.popleft()
-                digest = self._digest(seen)
-                if digest is not None:
-                    self._store.hashed(job, seen.path, seen.role, digest)
+                self._hash_some()
             if self._end.is_set():
                 return
 
+    def _hash_some(self) -> None:
+        """Hash what waits and hand the hashes over together, though no later than a second after the first."""
+        found: list[tuple[int, str, str, str]] = []
+        until = monotonic() + _TELL_AFTER_S
+        while self._waiting and monotonic() < until:
+            job, seen = self._waiting.popleft()
+            digest = self._digest(seen)
+            if digest is not None:
+                found.append((job, seen.path, seen.role, digest))
+        if found:
+            self._store.hashed(found)
+
     def _digest(self, seen: Seen) -> str | None:
         """Return the hash, None when the file is not as it was seen any more."""
+        if not seen.size and seen.role == "out":  # an input of no size may be one of the kernel's, with content
+            return _OF_NOTHING
         stamp = (seen.mtime_ns, seen.ctime_ns)
         known = self._known.get(seen.path)
         if known is not None and known[:2] == stamp:

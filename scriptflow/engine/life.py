@@ -241,7 +241,8 @@ class Life:
         head = self.head
         folders = [head.files.absolute(path) for path in self.outputs if isinstance(path, Directory)]
         self.ready = True
-        files_out.set_aside(self.job.outputs, in_place=bool(self.task.get("update_in_place")), folders=folders)
+        in_place = bool(self.task.get("update_in_place"))
+        files_out.set_aside(self.job.outputs, in_place=in_place, folders=folders, blank=head.dispatcher.blank)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -315,9 +316,8 @@ class Life:
             if mark_of(before) != self.head.files.mark(before.path) and before.path not in self.outputs
         ]
         if changed and self.job is not None and self.head.store is not None:
-            for path in changed:
-                # It may have got the same size and time again, and then only a hash can say that it is another file.
-                self.head.store.hashed(self.job.number, path, "in", NEVER_EQUAL)
+            # They may have got the same size and time again, and then only a hash can say that they are other files.
+            self.head.store.hashed([(self.job.number, path, "in", NEVER_EQUAL) for path in changed])
             self.head.tell.warn(
                 "input-changed-while-running",
                 f"{changed[0]} changed while {self.name} ran: its result is out of date already",

@@ -38,7 +38,7 @@ class Opened:
         loop: asyncio.AbstractEventLoop,
         make: Callable[[str], Executor],
         *,
-        ended: Callable[[Job, JobReport], None],
+        ended: Callable[[Job, JobReport, bool], None],
         submitted: Callable[[Job, JobId], None],
         bug: Callable[[BaseException], object],
     ) -> None:
@@ -142,7 +142,7 @@ class Opened:
             report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
         finally:
             self._ids.pop(job.number, None)
-            self._ended(job, report)
+            self._ended(job, report, True)
 
     async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -153,7 +153,7 @@ class Opened:
         """An executor broke its promise to report instead of raising."""
         self._bug(bug)
         for job in jobs:
-            self._ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)))
+            self._ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)), True)
 
     def _own(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)

@@ -36,13 +36,14 @@ def is_marked(path: str) -> bool:
     return os.path.lexists(marker(path))
 
 
-def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] = ()) -> None:
+def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] = (), blank: str = "") -> None:
     """Make ready for a job: a marker beside each output, nothing where an output will be, its folder made.
 
     Args:
         outputs: absolute paths.
         in_place: the command changes its outputs, so they stay where they are.
         folders: those of them that are folders and are made anew, empty.
+        blank: an empty file that markers may be links to, where that can be: a link costs a tenth of a new file.
 
     Raises:
         OSError: a folder cannot be written.
@@ -50,7 +51,7 @@ def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] 
     done: list[str] = []
     try:
         for path in outputs:
-            _set_one_aside(path, in_place=in_place)
+            _set_one_aside(path, blank, in_place=in_place)
             done.append(path)
     except OSError:
         put_back(done)
@@ -59,17 +60,17 @@ def set_aside(outputs: Sequence[str], *, in_place: bool, folders: Iterable[str] 
         os.makedirs(path, exist_ok=True)
 
 
-def _set_one_aside(path: str, *, in_place: bool) -> None:
+def _set_one_aside(path: str, blank: str, *, in_place: bool) -> None:
     part = marker(path)
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        _touch(path, part)
+        _touch(path, part, blank)
         return
     if not _is_plain(found):
         raise OSError(f"{path} is neither a file nor a folder, so it cannot be an output")
     if in_place:
-        _touch(path, part)
+        _touch(path, part, blank)
     elif os.path.lexists(part):
         # The job that left the marker never ended: what lies there is half-made, the marker may be older and whole.
         remove(path)
@@ -83,12 +84,21 @@ def _is_plain(found: os.stat_result) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
 
 
-def _touch(path: str, part: str) -> None:
-    if os.path.isdir(part):  # an older version that was a folder
+def _touch(path: str, part: str, blank: str) -> None:
+    try:
+        os.link(blank, part)
+    except FileExistsError:  # left by a job that never ended, or an older version
         return
+    except OSError:  # another disk, one without links, no folder yet
+        _make(path, part)
+
+
+def _make(path: str, part: str) -> None:
     flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
     try:
         os.close(os.open(part, flags, 0o666))
+    except IsADirectoryError:
+        pass  # an older version that was a folder
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.close(os.open(part, flags, 0o666))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from scriptflow.core.freshness import Reason
 from scriptflow.core.states import SUBMITTED, SUCCEEDED
+from scriptflow.engine.asked import refuse_impossible
 from scriptflow.engine.dispatch import Dispatcher
+from scriptflow.errors import ResourcesImpossible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,10 @@ class Planner(Dispatcher):
 
     def queue(self, life: Life) -> None:
         """Take the task as done, if it could be done at all."""
-        if not self._is_possible(life):
+        try:
+            refuse_impossible(life.task, life.asked, self.pools, self.executor)
+        except ResourcesImpossible as error:
+            life.fail(error)
             return
         self.would_run.append(life)
         for path in life.outputs:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scriptflow.executors.process import Reaper
     from scriptflow.executors.reaper import Message
 
-    Ended = Callable[[Job, JobReport], None]
+    Ended = Callable[[Job, JobReport, bool], None]
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class LocalExecutor:
                 f"no local job {job_id!r} was submitted", why="local jobs end with the head that started them"
             ) from None
 
-    def _settle(self, job: Job, report: JobReport) -> None:
+    def _settle(self, job: Job, report: JobReport, _more: bool) -> None:
         self._ends[job.number].set_result(report)
 
     def launch(self, jobs: Sequence[Job], ended: Ended) -> None:
@@ -222,13 +222,16 @@ class LocalExecutor:
 
     def _hear(self, reaper: Reaper) -> None:
         """Take what the reaper tells; on the loop's thread."""
-        for message in reaper.read():
+        messages = reaper.read()
+        left = len(messages)
+        for message in messages:
+            left -= 1
             if message[0] == words.ENDED:
-                self._report(message[1], reports.ended(message, self._host))
+                self._report(message[1], reports.ended(message, self._host), more=left > 0)
             elif message[0] == words.REFUSED:
                 job, _ = self._running[message[1]]
                 path = job.env.get("PATH", reaper.search)
-                self._report(message[1], reports.refused(message, job, path, self._host))
+                self._report(message[1], reports.refused(message, job, path, self._host), more=left > 0)
             else:
                 self._note(message[1])
         if reaper.dead:
@@ -244,15 +247,15 @@ class LocalExecutor:
         self._loop.remove_writer(reaper)
         reaper.close()
 
-    def _report(self, number: int, report: JobReport) -> None:
-        """Tell of one job's end, once."""
+    def _report(self, number: int, report: JobReport, *, more: bool = True) -> None:
+        """Tell of one job's end, once; ``more`` when others may follow in this turn."""
         job, ended = self._running.pop(number, (None, None))
         if not self._running:
             self._idle.set()
         if job is None or ended is None:
             return  # it was given up before
         try:
-            ended(job, report)
+            ended(job, report, more)
         except Exception as error:  # noqa: BLE001 (one callback's bug must not swallow the reports behind it)
             self._loop.call_exception_handler({"message": f"the report of job {number}", "exception": error})
 

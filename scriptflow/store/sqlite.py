@@ -269,9 +269,9 @@ class SqliteStore:
         """Write the executor's own id of a job with the next group commit."""
         self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id)))
 
-    def hashed(self, job: int, path: str, role: str, sha256: str) -> None:
-        """Write a file's hash with the next group commit."""
-        self._writing().put((CALL, lambda _: self._writer.hashed(job, path, role, sha256)))
+    def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write hashes with the next group commit: each with its job, the file's path and its role."""
+        self._writing().put((CALL, lambda _: self._writer.hashed(files)))
 
     def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:
         """Write, with the next group commit, that a job's files were looked at one by one and are as it left them."""

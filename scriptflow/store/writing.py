@@ -260,11 +260,11 @@ class Writer:
         """Write the executor's own id of a job."""
         self._connection.execute("UPDATE jobs SET executor_id = ? WHERE id = ?", (to_column(executor_id), job))
 
-    def hashed(self, job: int, path: str, role: str, sha256: str) -> None:
-        """Write the hash of a file that a job read or made."""
-        self._connection.execute(
+    def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write the hashes of files that jobs read or made: job, path, role and hash of each."""
+        self._connection.executemany(
             "UPDATE edges SET sha256 = ? WHERE job = ? AND made = ? AND file = (SELECT id FROM files WHERE path = ?)",
-            (to_digest(sha256), job, role == "out", self._root.to_column(path)),
+            [(to_digest(sha256), job, role == "out", self._root.to_column(path)) for job, path, role, sha256 in files],
         )
 
     def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:

@@ -167,7 +167,7 @@ def test_stop_without_grace_kills_at_once(shell_job, tmp_path):
         ended = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(20), LocalExecutor({}) as executor:
             job = shell_job("trap '' TERM; echo > deaf; while :; do sleep 0.05; done")
-            executor.launch((job,), lambda _, report: ended.set_result(report))
+            executor.launch((job,), lambda _job, report, _more: ended.set_result(report))
             while not (tmp_path / "deaf").exists():
                 await asyncio.sleep(0.01)
             executor.stop((job.number,), 300)
@@ -184,7 +184,7 @@ def test_failing_callback_does_not_swallow_the_next_report(shell_job, tmp_path):
         loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
         done = asyncio.Event()
 
-        def ended(job, _report):
+        def ended(job, _report, _more):
             seen.append(job.number)
             if len(seen) == 5:
                 done.set()

@@ -260,7 +260,7 @@ def test_launch_from_another_thread_reports_on_the_loop(shell_job, run):
 
         ended, seen = asyncio.Event(), []
 
-        def note(job, report):
+        def note(job, report, _more):
             seen.append((job.number, report.exit_code, threading.current_thread() is threading.main_thread()))
             if len(seen) == 100:
                 ended.set()

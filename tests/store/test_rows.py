@@ -164,7 +164,7 @@ def test_executor_id_and_hash_are_written_later(store):
     begun(store, [start])
     digest = "sha256:" + "ab" * 32
     store.submitted(start.job, "4711")
-    store.hashed(start.job, start.inputs[0].path, "in", digest)
+    store.hashed([(start.job, start.inputs[0].path, "in", digest)])
     job = store.job(start.job)
     assert job.executor_id == "4711"
     assert job.files[0].sha256 == digest
