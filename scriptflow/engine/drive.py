@@ -168,6 +168,8 @@ class Driver:
         except SystemExit as leave:
             # Inside a loop it would tear everything down at once; it is raised again when jobs have ended.
             self._leave = leave
+            if self.head.works:
+                self.head.dispatcher.stop("the flow called sys.exit", self.head.settings.grace)
             return None
 
     def _after_all(self, value: object) -> object:
