@@ -15,7 +15,7 @@ from scriptflow.engine.bus import Bus
 from scriptflow.engine.drive import EXIT_CODES
 from scriptflow.engine.head import Head
 from scriptflow.engine.selection import Selection
-from scriptflow.errors import ScriptflowError, StoreUnwritable, UsageError
+from scriptflow.errors import ScriptflowError, StoreLost, StoreUnwritable, UsageError
 from scriptflow.outcome import Failure, RunResult
 
 TYPE_CHECKING = False
@@ -141,13 +141,14 @@ class Session:
             status = RunState.CANCELLED
         elif error is not None or counts.failed:
             status = RunState.FAILED
-        self._warn_never_awaited(error)
-        head.leave()
         seconds = time() - self.started
         try:
             self._close_store(status, counts, _message(error))
         except ScriptflowError as problem:
-            error, status = error or problem, RunState.FAILED
+            error, status = problem if isinstance(problem, StoreLost) else error or problem, RunState.FAILED
+        self._warn_unrecorded(head.tell.release_all())
+        self._warn_never_awaited(error)
+        head.leave()
         if self.bus:
             from scriptflow.core.events import RunEnded
 
@@ -169,6 +170,12 @@ class Session:
             self.store.end_run(status, counts, message)
         finally:
             self.store.close()
+
+    def _warn_unrecorded(self, tasks: list[str]) -> None:
+        """Name the tasks that ended, and of whose end the store knows nothing."""
+        if tasks:
+            names = ", ".join(tasks[:_NAMED]) + (f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else "")
+            self._say("warning", "store", f"the end of {names} could not be recorded: it will run again")
 
     def _warn_never_awaited(self, error: BaseException | None) -> None:
         """Name the tasks that were made and never awaited; after an error that is no surprise."""

@@ -43,7 +43,7 @@ from scriptflow.errors import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from scriptflow.core.states import TaskState
     from scriptflow.core.task import Task
@@ -272,7 +272,7 @@ class Life:
                 max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host_name(), pid=report.pid,
                 detail=report.detail, signature=self._signature(seen) if good else 0, outputs=seen,
             ),
-            (lambda: files_out.clear_markers(job.outputs)) if good else None,
+            self._then(job.outputs if good else (), head.tell.hold(head)),
         )  # fmt: skip
         if good:
             head.dispatcher.hash(job.number, (*self.inputs, *seen))
@@ -286,6 +286,17 @@ class Life:
         else:
             self.failure = failure_of(self, report)
             self._settle(FAILED)
+
+    @staticmethod
+    def _then(outputs: tuple[str, ...], tell: Callable[[], None] | None) -> Callable[[], None]:
+        """Return what follows once the end is on the disk, on the store's thread."""
+
+        def recorded() -> None:
+            files_out.clear_markers(outputs)
+            if tell is not None:
+                tell()
+
+        return recorded
 
     def _check_outputs(self, report: JobReport) -> tuple[tuple[Seen, ...], JobReport]:
         head, task = self.head, self.task
@@ -364,7 +375,7 @@ class Life:
         self._settle(CANCELLED)
 
     def _settle(self, state: TaskState) -> None:
-        """Tell the end, then wake who waits: the record was handed to the store before."""
+        """Wake who waits: the record was handed to the store before. The end is told once that is on the disk."""
         self.head.dispatcher.count(self, state)
         self.head.tell.ended(self, state)
         self.head.settle(self.task, state)
