@@ -12,7 +12,7 @@ from time import monotonic, sleep, time
 
 from scriptflow.core.machine import host_name
 from scriptflow.database import atomic, connect_read_only
-from scriptflow.errors import StoreBusy, StoreUnwritable
+from scriptflow.errors import StoreBusy, StoreLost, StoreUnwritable
 from scriptflow.store.filelock import lock, unlock
 from scriptflow.store.text import to_microseconds
 
@@ -290,4 +290,13 @@ def busy(holder: Owner | None) -> StoreBusy:
         f"the run store is held by {holder.run or 'another head'}",
         why=f"process {holder.pid} on {holder.host}, since {since}",
         do="scriptflow status  # wait for its end, or stop that process",
+    )
+
+
+def lost(path: str) -> StoreLost:
+    """Say that another head took the store."""
+    return StoreLost(
+        f"another head took over {path}",
+        why="this one was paused for so long that it was taken for dead; it wrote nothing since",
+        do="scriptflow status",
     )

@@ -10,8 +10,9 @@ from itertools import chain
 
 from scriptflow.core.logs import log_path
 from scriptflow.database import atomic, in_chunks
-from scriptflow.errors import StoreError, StoreLost
+from scriptflow.errors import StoreError
 from scriptflow.store import intents
+from scriptflow.store.lock import lost
 from scriptflow.store.text import Root, to_column, to_digest, to_integer, to_microseconds
 
 TYPE_CHECKING = False
@@ -72,7 +73,9 @@ class Writer:
 
         Raises:
             StoreLost: another head owns the store.
+            StoreError: the file was moved or removed under us.
         """
+        self._check_place()
         # Within one statement the interpreter lock changes hands once; the lease is looked at in the same breath.
         done = self._connection.execute(
             "INSERT INTO intents (starts) SELECT ? FROM lease WHERE epoch = ?",
@@ -111,15 +114,20 @@ class Writer:
             self._next_file = self._next_task = 0
             raise
 
-    def _check_lease(self) -> None:
+    def _check_place(self) -> None:
         try:
             there = os.stat(self._path).st_ino == self._inode  # noqa: PTH116 (as above)
         except OSError:
             there = False
         if not there:
             raise StoreError(
-                f"{self._path} was moved or removed while the run was going", do="run again: it begins a new run store"
+                f"{self._path} was moved or removed while the run was on",
+                why="what ended since could not be recorded",
+                do="scriptflow run  # begins a new run store, unless you put this one back first",
             )
+
+    def _check_lease(self) -> None:
+        self._check_place()
         done = self._connection.execute(
             f"UPDATE lease SET beat = {self._beat} WHERE epoch = ?",  # noqa: S608 (one of two constants)
             (self._epoch,),
@@ -368,15 +376,6 @@ class Writer:
             text = f"{select} ({', '.join('?' * 64)})"
             found += self._connection.execute(text, (*some, *[None] * (64 - len(some)))).fetchall()
         return found
-
-
-def lost(path: str) -> StoreLost:
-    """Say that another head took the store."""
-    return StoreLost(
-        f"another head took over {path}",
-        why="this one was paused for so long that it was taken for dead; it wrote nothing since",
-        do="scriptflow status",
-    )
 
 
 def _edge(job: int, file: int, seen: Seen) -> _Row:

@@ -429,7 +429,6 @@ async def flow_demo():
     assert not folder.exists() or not list(folder.glob("o*"))
 
 
-@pytest.mark.xfail(reason="the jobs fail for want of a folder for logs before the store notices", strict=False)
 def test_the_store_deleted_while_running_ends_the_run_with_a_clear_error(here):
     text = """
         import scriptflow as sf
