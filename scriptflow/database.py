@@ -148,6 +148,11 @@ def is_busy(error: BaseException) -> bool:
 def explain(error: sqlite3.Error, path: str) -> StoreError:
     """Say in our words what SQLite could not do with the file."""
     name = error_name(error)
+    for beside in (path + "-wal", path + "-journal", path + "-shm"):
+        if os.path.isdir(beside):  # noqa: PTH112 (as above)
+            return StoreUnwritable(
+                f"{beside} is a folder", why="SQLite's own file belongs there", do=f"mv {beside} {beside}.old"
+            )
     if is_busy(error):
         return StoreBusy(
             f"{path} is locked by another program",
