@@ -56,6 +56,10 @@ class Session:
         self.bus = Bus(listeners)
         self.store: SqliteStore = SqliteStore.open(f"{folder}/{STORE}", relative=True, notice=self._note)
         try:
+            if self.store.unfinished:  # before the run that was cut short is closed: this one may be cut short too
+                from scriptflow.engine.outputs import clear_markers
+
+                clear_markers([os.path.join(folder, path) for path in self.store.unfinished])
             self.run_id, self.run = self.store.begin_run(
                 RunStart(
                     flow=flow, name=options.name, tags=options.tags, params=params, argv=options.argv,
@@ -70,10 +74,6 @@ class Session:
         except BaseException:
             self.store.close()
             raise
-        if self.store.unfinished:
-            from scriptflow.engine.outputs import clear_markers
-
-            clear_markers([self.head.files.absolute(path) for path in self.store.unfinished])
         self.store.on_failure = self.store.on_lost = self._store_failed
         self.keeper: AsyncGenerator[None, None] | None = None
         self._executors: dict[str, Executor] = {}

@@ -63,8 +63,8 @@ def outputs_of_last_ends(connection: sqlite3.Connection, root: Root) -> list[str
         root.from_column(path)
         for (path,) in connection.execute(
             "SELECT DISTINCT f.path FROM runs r JOIN jobs j ON j.run = r.id JOIN edges e ON e.job = j.id AND e.made "
-            "JOIN files f ON f.id = e.file WHERE r.status = 'running' AND j.state = 'succeeded' AND j.ended >= "
-            "(SELECT max(ended) FROM jobs WHERE run = r.id) - 10000000"
+            "JOIN files f ON f.id = e.file WHERE r.status = 'running' AND j.state = 'succeeded' "
+            "AND j.started + j.ended >= (SELECT max(started + ended) FROM jobs WHERE run = r.id) - 10000000"
         )
     ]
 

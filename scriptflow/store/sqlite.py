@@ -41,7 +41,7 @@ class SqliteStore:
         on_failure: hears of a write that failed (disk full), on the write thread, at first only. What was not
             written is kept and tried again every second; ``close`` raises when it could not be written at all.
         on_lost: called once, on the write thread, when another head has taken the store: nothing is written any more.
-        unfinished: after ``begin_run``, recorded outputs beside which a killed head may have left its marker.
+        unfinished: recorded outputs beside which a killed head may have left its marker; known until ``begin_run``.
         resumed: after ``begin_run``, one sentence on the run that was cut short before, or nothing.
     """
 
@@ -181,11 +181,14 @@ class SqliteStore:
     def _read_in(self, connection: sqlite3.Connection) -> None:
         """Take the lease and read what a head needs, all of it now: damage must show before anything runs."""
         damage.check_shape(connection)
-        if read_owner(connection) is not None:  # not closed cleanly: it is looked over first
+        cut = read_owner(connection) is not None  # not closed cleanly: it is looked over first
+        if cut:
             damage.check(connection)
         self._epoch = take_lease(connection, self._lock.judged, network=self._network)
         self._writer = Writer(connection, self._path, self._root, epoch=self._epoch, counts_beats=self._network)
         self._writer.replay()
+        if cut:
+            self.unfinished = runs.outputs_of_last_ends(connection, self._root)
         self._latest: dict[str, Latest] | None = read_latest(connection, self._root)
         self._first_job = self._next_job = (connection.execute("SELECT max(id) FROM jobs").fetchone()[0] or 0) + 1
 
@@ -196,7 +199,6 @@ class SqliteStore:
         begun: list[tuple[int, str]] = []
 
         def write(connection: sqlite3.Connection) -> None:
-            self.unfinished = runs.outputs_of_last_ends(connection, self._root)
             self.resumed = runs.close_cut(connection, but=self._run)
             begun[:] = [runs.begin(connection, self._folder, start)]
 
