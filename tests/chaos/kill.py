@@ -4,10 +4,18 @@
 
 Prints a table and the seed of every bad point; exit code 1 when anything is not zero that must be. ``--seed N
 --points 1`` with one scenario, kill and aim does one point again (no kill is repeated to the microsecond). Linux only.
+
+    python tests/chaos/kill.py --points 500 --seed 1 --record part-1
+    python tests/chaos/kill.py --points 500 --seed 501 --record part-2
+    python tests/chaos/kill.py --table part-1 part-2
+
+With ``--record`` each point is a line of a file at once, also of a run that is cut short; ``--table`` adds files up.
 """
 
 import argparse
+import collections
 import itertools
+import json
 import shutil
 import statistics
 import sys
@@ -53,7 +61,25 @@ def table(verdicts: list[Verdict]) -> str:
     return "\n".join(lines)
 
 
-def run(wanted: list[Shot], place: Path, *, tasks: int | None = None, until: float | None = None) -> list[Verdict]:
+def keep(verdict: Verdict, file: Path) -> None:
+    """Add a verdict to a file, as a line of JSON."""
+    with open(file, "a") as lines:
+        lines.write(json.dumps(vars(verdict) | {"shot": vars(verdict.shot)}) + "\n")
+
+
+def kept(files: list[Path]) -> list[Verdict]:
+    """Read all verdicts of some files."""
+    found = []
+    for line in (line for file in files for line in file.read_text().splitlines()):
+        fields = json.loads(line)
+        shot, counts = Shot(**fields.pop("shot")), collections.Counter(fields.pop("counts"))
+        found.append(Verdict(shot, counts=counts, **fields))
+    return found
+
+
+def run(
+    wanted: list[Shot], place: Path, *, tasks: int | None = None, until: float | None = None, record: Path | None = None
+) -> list[Verdict]:
     """Do all points; a bad one is told at once, on stderr."""
     verdicts: list[Verdict] = []
     arena = None
@@ -64,6 +90,8 @@ def run(wanted: list[Shot], place: Path, *, tasks: int | None = None, until: flo
             arena = Arena(place, shot.seed, tasks=tasks)
         verdict = arena.point(shot)
         verdicts.append(verdict)
+        if record is not None:
+            keep(verdict, record)
         if verdict.bad:
             print(f"BAD {shot} graph {arena.seed}", *verdict.notes, sep="\n    ", file=sys.stderr, flush=True)
         elif number % 20 == 19:
@@ -83,7 +111,11 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, help="tasks of each flow [120 to 200]")
     parser.add_argument("--minutes", type=float, help="stop after so long, however many points that is")
     parser.add_argument("--place", type=Path, help="folder for the flows; bad ones stay in it [a temporary one]")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="add each point to this file, as a line of JSON")
+    parser.add_argument("--table", type=Path, nargs="+", metavar="FILE", help="do nothing, print the table of files")
     words = parser.parse_args()
+    if words.table:
+        return report(kept(words.table))
     chosen = {}
     for name, known in (("scenario", SCENARIOS), ("kill", KILLS), ("aim", AIMS)):
         chosen[name] = getattr(words, name).split(",")
@@ -96,16 +128,24 @@ def main() -> int:
     began = time.monotonic()
     verdicts = run(
         shots(words.points, words.seed, chosen["scenario"], chosen["kill"], chosen["aim"]),
-        place, tasks=words.tasks, until=until,
+        place, tasks=words.tasks, until=until, record=words.record,
     )  # fmt: skip
-    bad = [verdict for verdict in verdicts if verdict.bad]
-    print(table(verdicts))
-    print(f"\n{len(verdicts)} points, {len(bad)} bad, {time.monotonic() - began:.0f} s, seeds from {words.seed}")
-    if bad:
-        print("bad seeds:", ", ".join(f"{verdict.shot.seed} ({'/'.join(verdict.shot.row)})" for verdict in bad))
-        print(f"their folders: {place}")
+    code = report(verdicts)
+    print(f"{time.monotonic() - began:.0f} s, seeds from {words.seed}")
+    if code:
+        print(f"the folders of bad points: {place}")
     elif words.place is None:
         shutil.rmtree(place)
+    return code
+
+
+def report(verdicts: list[Verdict]) -> int:
+    """Print the table; return 1 when anything is not zero that must be."""
+    bad = [verdict for verdict in verdicts if verdict.bad]
+    print(table(verdicts))
+    print(f"\n{len(verdicts)} points, {len(bad)} bad")
+    if bad:
+        print("bad seeds:", ", ".join(f"{verdict.shot.seed} ({'/'.join(verdict.shot.row)})" for verdict in bad))
     return 1 if bad else 0
 
 
