@@ -6,6 +6,8 @@ Knows executors by their interface, and jobs. Knows nothing of lives, pools or t
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     _Then = Callable[[str, ScriptflowError | None], None]
 
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.05, 2.0
+
 
 class Opened:
     """The executors of one head.
@@ -31,6 +35,7 @@ class Opened:
         ended: hears of each job's end, on the loop's thread.
         submitted: hears the executor's own id of a job.
         bug: hears of an exception that should not have been.
+        latency_s: how long outputs of a job elsewhere may take to be seen on this machine.
     """
 
     def __init__(
@@ -41,12 +46,15 @@ class Opened:
         ended: Callable[[Job, JobReport, bool], None],
         submitted: Callable[[Job, JobId], None],
         bug: Callable[[BaseException], object],
+        latency_s: float = 0.0,
     ) -> None:
         self._loop = loop
         self._make = make
         self._ended = ended
         self._submitted = submitted
         self._bug = bug
+        self._latency_s = latency_s
+        self._stopping = False
         self._executors: dict[str, Executor] = {}
         self._opening: set[str] = set()
         self._ids: dict[int, JobId] = {}
@@ -106,6 +114,7 @@ class Opened:
 
     def stop(self, numbers: Mapping[str, Sequence[int]], grace_s: float) -> None:
         """Tell jobs to end, by executor; KILL after the grace where that is ours to do."""
+        self._stopping = True
         for name, running in numbers.items():
             executor = self._executors.get(name)
             stop = getattr(executor, "stop", None)
@@ -138,11 +147,22 @@ class Opened:
             job_id = self._ids[job.number] = await executor.submit(job)
             self._submitted(job, job_id)
             report = await executor.wait(job_id)
+            if report.state == JobState.SUCCEEDED:
+                await self._wait_for_files(job.outputs)
         except ScriptflowError as error:
             report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
         finally:
             self._ids.pop(job.number, None)
             self._ended(job, report, True)
+
+    async def _wait_for_files(self, paths: Sequence[str]) -> None:
+        """Wait out the lag of a shared disk: the job ended well elsewhere, its files may not be seen here yet."""
+        deadline, delay_s = self._loop.time() + self._latency_s, _FIRST_LOOK_S
+        while self._loop.time() < deadline and not self._stopping:
+            if all(map(os.path.exists, paths)) or await asyncio.to_thread(_are_there, paths):
+                return
+            await asyncio.sleep(min(delay_s, max(0.0, deadline - self._loop.time())))
+            delay_s = min(delay_s * 1.5, _LAST_LOOK_S)
 
     async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -165,3 +185,11 @@ class Opened:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(error)
+
+
+def _are_there(paths: Sequence[str]) -> bool:
+    """Whether all these files are there, once their folders are read anew: NFS then forgets what it knew of them."""
+    for folder in {os.path.dirname(path) for path in paths}:
+        with suppress(OSError):
+            os.listdir(folder)
+    return all(map(os.path.exists, paths))

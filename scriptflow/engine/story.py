@@ -100,7 +100,9 @@ def _left_out(
     facts: list[str] = []
     for path in missing[:3]:
         near = near_files(absolute(path))
-        if near:
+        if os.path.basename(path) in near:
+            facts.append(f"its folder lists {path}, and yet it cannot be looked at: the shared disk shows two views")
+        elif near:
             facts.append(f"beside {path} there is {', '.join(near)}")
     do = "correct outputs=, or what the command writes"
     words = () if task.get("shell") else argv_of(task, os.curdir)

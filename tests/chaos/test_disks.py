@@ -6,30 +6,14 @@ import os
 import subprocess
 
 import pytest
-
-ROOT = os.geteuid() == 0
-
-
-def small_disk(path, size):
-    path.mkdir(exist_ok=True)
-    if not ROOT:
-        pytest.skip("mounting a small disk needs root")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
+from disks import small
 
 
 @pytest.fixture
-def disk(request):
+def disk():
     """Mount small disks; unmount them at the end."""
-    mounted = []
-
-    def mount(path, size):
-        small_disk(path, size)
-        mounted.append(path)
-
-    yield mount
-    for path in mounted:
-        subprocess.run(["umount", "-l", path], check=False)
+    with contextlib.ExitStack() as stack:
+        yield lambda path, size: stack.enter_context(small(path, size))
 
 
 def fill(path, leave=0):

@@ -1,15 +1,15 @@
 """Scarce machines and strange files: a clear error or a working run, never a hang or a half-made file."""
 
+import contextlib
 import os
 import shutil
 import stat
-import subprocess
 import time
 
 import pytest
+from disks import even_seconds, small, whole_seconds
 from ground import as_user, until
 
-ROOT = os.geteuid() == 0
 MANY = """
     async def flow_many():
         await sf.bag(*(sf.Task(["sh", "-c", "echo %d > out-%d; exec sleep 0.05" % (n, n)], outputs="out-%d" % n)
@@ -101,28 +101,19 @@ def test_a_command_that_dates_its_output_ahead_is_not_run_for_ever(ground):
     assert (ground / "out").read_text() == "two\n"
 
 
-@pytest.fixture
-def coarse(ground):
-    """Put the ground on a file system whose times are whole seconds."""
-    if not (ROOT and shutil.which("mkfs.ext2")):
-        pytest.skip("needs root and mkfs.ext2")
-    image = ground.folder.parent / "image"
-    with open(image, "wb") as file:
-        file.truncate(16 << 20)
-    subprocess.run(["mkfs.ext2", "-q", "-I", "128", image], check=True)
-    if subprocess.run(["mount", "-o", "loop", image, ground.folder], capture_output=True).returncode:
-        pytest.skip("loop mounts are not allowed here")
-    yield ground
-    subprocess.run(["umount", "-l", ground.folder], check=False)
-
-
-def test_an_edit_in_the_same_second_runs_where_times_are_whole_seconds(coarse):
-    coarse.flow('async def flow_time(): await sf.Task("cp in out", inputs="in", outputs="out")')
-    for n in range(10):
-        (coarse / "in").write_text(f"{n}\n")
-        assert coarse.counts() == (1, 0, 0), n
-        assert (coarse / "out").read_text() == f"{n}\n"
-    assert coarse.counts() == (0, 1, 0)
+@pytest.mark.parametrize("tick", ["1 s", "2 s"])
+def test_an_edit_in_the_same_tick_runs_where_times_are_coarse(ground, tick, tmp_path):
+    with contextlib.ExitStack() as stack:
+        if tick == "1 s":
+            stack.enter_context(whole_seconds(ground.folder))
+        else:
+            ground.env |= even_seconds(tmp_path)
+        ground.flow('async def flow_time(): await sf.Task("cp in out", inputs="in", outputs="out")')
+        for n in range(10):
+            (ground / "in").write_text(f"{n}\n")
+            assert ground.counts() == (1, 0, 0), n
+            assert (ground / "out").read_text() == f"{n}\n"
+        assert ground.counts() == (0, 1, 0)
 
 
 # --- files ---
@@ -247,14 +238,7 @@ def test_a_folder_half_made_by_a_killed_head_is_made_again(ground):
 
 
 def test_an_output_on_another_disk_is_set_aside_there(ground):
-    if not ROOT:
-        pytest.skip("mounting needs root")
-    (ground / "disk").mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", ground / "disk"], capture_output=True
-    ).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with small(ground / "disk", "1m"):
         (ground / "in").write_text("one\n")
         (ground / "out").symlink_to("disk")
         ground.flow('async def flow_disk(): await sf.Task("cp in out/x", inputs="in", outputs="out/x")')
@@ -263,8 +247,6 @@ def test_an_output_on_another_disk_is_set_aside_there(ground):
         assert ground.counts() == (1, 0, 0)
         assert (ground / "disk/x").read_text() == "two\n"
         assert os.listdir(ground / "disk") == ["x"]
-    finally:
-        subprocess.run(["umount", "-l", ground / "disk"], check=True)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Eighteen ways to change files between and during runs: a task is never skipped wrongly, and seldom run in vain."""
 
+import contextlib
 import os
 import shutil
 import signal
 import time
 
 import pytest
+from disks import even_seconds, shared, whole_seconds
 from ground import until
 
 COPY = """
@@ -27,6 +29,21 @@ OLD, NEW = "first text\n", "other text\n"  # of one size
 HOUR_NS = 3600 * 10**9
 
 pytestmark = pytest.mark.parametrize("check", ["mtime", "content"])
+
+
+@pytest.fixture(params=["here", "times of 1 s", "times of 2 s", "shared"])
+def ground(request, ground, tmp_path):
+    """Put the ground on disks whose times are coarse, and on one that caches what it knows for a minute."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "times of 2 s":
+            ground.env |= even_seconds(tmp_path)
+        elif request.param != "here":
+            disk = tmp_path / "disk"
+            mount = whole_seconds(disk) if "1 s" in request.param else shared(tmp_path / "server", disk, cache_s=60)
+            stack.enter_context(mount)
+            ground.folder = disk / "ground"
+            ground.folder.mkdir()
+        yield ground
 
 
 @pytest.fixture
@@ -234,9 +251,9 @@ def test_two_heads_at_once_run_a_command_once(ground, check):
     assert ground.counts() == (0, 1, 0)
 
 
-def test_a_copied_tree_with_its_times_runs_nothing(built, check, tmp_path):
-    other = tmp_path / "other"
+def test_a_copied_tree_with_its_times_runs_nothing(built):
+    other = built.folder.parent / "other"
     shutil.copytree(built.folder, other, symlinks=True)
-    built.folder.rename(tmp_path / "away")
+    built.folder.rename(built.folder.parent / "away")
     other.rename(built.folder)
     assert built.counts() == (0, 1, 0)
