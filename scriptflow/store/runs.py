@@ -55,15 +55,17 @@ def count(connection: sqlite3.Connection, run: int, counts: RunCounts) -> None:
 
 
 def outputs_of_last_ends(connection: sqlite3.Connection, root: Root) -> list[str]:
-    """Return the outputs of jobs that ended well in the last seconds of runs that were cut short.
+    """Return the outputs of jobs that ended well in the last seconds of runs that were cut short, and of the last run.
 
-    Their ends are recorded, but the head died before it could clear what it had put beside the outputs.
+    Their ends are recorded, perhaps that of the run with them, but the head died before it could clear what it had put
+    beside the outputs.
     """
     return [
         root.from_column(path)
         for (path,) in connection.execute(
             "SELECT DISTINCT f.path FROM runs r JOIN jobs j ON j.run = r.id JOIN edges e ON e.job = j.id AND e.made "
-            "JOIN files f ON f.id = e.file WHERE r.status = 'running' AND j.state = 'succeeded' "
+            "JOIN files f ON f.id = e.file WHERE j.state = 'succeeded' "
+            "AND (r.status = 'running' OR r.id = (SELECT max(id) FROM runs)) "
             "AND j.started + j.ended >= (SELECT max(started + ended) FROM jobs WHERE run = r.id) - 10000000"
         )
     ]

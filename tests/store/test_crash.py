@@ -133,3 +133,29 @@ def test_a_head_that_ends_without_closing_counts_as_killed(folder):
     store.begin_run(run_start())
     assert store.resumed == "demo-1 was cut short: 0 tasks done, 1 interrupted"
     store.close()
+
+
+@pytest.mark.parametrize("run_ends", [False, True])
+def test_what_a_head_killed_after_its_last_record_left_beside_outputs_is_known(folder, run_ends):
+    """Also where the end of the run was recorded with them, and where an older job took longer than the last."""
+    body = f"""
+import os
+from scriptflow.core.records import RunCounts
+first, last = (start_of(store, run, store.next_job(), outputs=(name,)) for name in ("slow", "last"))
+assert begun(store, [first, last]) is None
+store.ended(end_of(first, ended=first.started + 60))
+store.ended(end_of(last, ended=last.started + 59), lambda: os._exit(9))
+if {run_ends}:
+    store.end_run("succeeded", RunCounts(ran=2), "")
+store.close()
+"""
+    head = child(folder, body)
+    assert head.wait(30) == 9
+    end_child(head)
+    store = SqliteStore.open(folder)
+    assert {os.path.basename(path) for path in store.unfinished} == {"slow", "last"}
+    store.begin_run(run_start())
+    store.close()
+    store = SqliteStore.open(folder)
+    assert store.unfinished == []
+    store.close()
