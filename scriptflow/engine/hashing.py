@@ -1,4 +1,4 @@
-"""Hash inputs and outputs for the record, in the background.
+"""Hash inputs and outputs for the record, in the background; tell where their looks alone will not do.
 
 Knows files and where hashes go. Knows nothing of tasks and decisions; what changes meanwhile is not hashed.
 """
@@ -10,8 +10,10 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from scriptflow.core.files import mark_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from scriptflow.core.files import Files
     from scriptflow.core.interfaces import Store
@@ -107,3 +109,13 @@ class Hasher:
             self._known.clear()
         self._known[seen.path] = (*stamp, digest)
         return digest
+
+
+def is_coarse(seen: Seen) -> bool:
+    """Whether a file is as young as the tick of a disk with times of whole seconds: an edit may keep size and time."""
+    return seen.racy and not seen.mtime_ns % 1_000_000_000
+
+
+def signature_of(files: Sequence[Seen]) -> int:
+    """Return one number for how all of a task's files look."""
+    return hash(tuple([mark_of(seen) for seen in files]))

@@ -32,7 +32,7 @@ from scriptflow.core.states import (
 from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.engine.asked import refuse_outputs, resources_of
-from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES
+from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES, is_coarse, signature_of
 from scriptflow.engine.story import error_of, failure_of, near_files
 from scriptflow.errors import (
     InputMissing,
@@ -143,8 +143,13 @@ class Life:
         if not self.outputs and task._outputs and not decision.run:
             patterns = ", ".join(item.pattern for item in task._outputs if isinstance(item, Glob))
             return (Reason("output-missing", f"nothing matches {patterns}"),)
-        if not reasons and last is not None and not any(seen.racy for seen in self.inputs):
-            head.dispatcher.looked(last.job, self.outputs, _signature((*self.inputs, *outputs)))
+        if (
+            not reasons
+            and last is not None
+            and not any(seen.racy for seen in self.inputs)
+            and not any(map(is_coarse, outputs))
+        ):
+            head.dispatcher.looked(last.job, self.outputs, signature_of((*self.inputs, *outputs)))
         planned = head.dispatcher.extra_reasons(self)
         return in_order((*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"]))
 
@@ -313,12 +318,12 @@ class Life:
 
     def _signature(self, seen: tuple[Seen, ...]) -> int:
         """Return the number that a later check compares first; 0 where each file must be looked at."""
-        if any(one.racy and one.path not in self.makers for one in self.inputs):
+        if any(one.racy and one.path not in self.makers for one in self.inputs) or any(map(is_coarse, seen)):
             return 0
         marks = self.head.files
         for one in seen:
             marks.marks[one.path] = mark_of(one)
-        return _signature((*self.inputs, *seen))
+        return signature_of((*self.inputs, *seen))
 
     def _warn_of_changed_inputs(self) -> None:
         changed = [
@@ -387,8 +392,3 @@ class Life:
     def _labels(self) -> dict[str, str]:
         given = {**(self.task.get("labels") or {}), **(self.task.get("props") or {})}
         return {str(key): str(value) for key, value in given.items()}
-
-
-def _signature(files: Sequence[Seen]) -> int:
-    """Return one number for how all of a task's files look."""
-    return hash(tuple([mark_of(seen) for seen in files]))

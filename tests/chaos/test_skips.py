@@ -155,8 +155,10 @@ def test_touch_a_touched_input_runs_at_most_once_and_never_by_content(built, che
     (built / "in").touch()
     if check == "content":
         assert built.counts() == (0, 1, 0)
-    else:
-        assert_runs(built, text=OLD)
+    else:  # within the same tick of a coarse clock nothing is to be seen, and nothing changed
+        assert built.counts() in ((1, 0, 0), (0, 1, 0))
+        assert built.counts() == (0, 1, 0)
+        assert (built / "out").read_text() == OLD
 
 
 def test_future_an_input_dated_ahead_does_not_run_for_ever(built):
