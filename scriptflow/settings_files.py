@@ -140,6 +140,9 @@ def _parsed(content: bytes, path: str, name: str) -> dict[str, object]:
         raise SettingsError(
             f"{name} is not TOML: {what[:1].lower()}{what[1:]}", do="write `key = value`, text in quotes", place=place
         ) from error
+    except (RecursionError, ValueError) as error:  # tables within tables without end, a number of 5,000 digits
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SettingsError(f"{name} cannot be read", why=why, do=f"correct {path}") from error
 
 
 def _leaves(

@@ -97,7 +97,9 @@ class SgeExecutor(BatchExecutor):
         sights = {}
         for block in _JOB.finditer(out):
             fields = {name: value.strip() for name, value in _FIELD.findall(block[0])}
-            number = fields["JB_job_number"]
+            number = fields.get("JB_job_number", "")
+            if not number:
+                raise ValueError("qstat told of a job without a number")
             for job_id in [f"{number}.{index}" for index in _indices(fields.get("tasks", ""))] or [number]:
                 sights[job_id] = _sight(job_id, fields)
         return sights
@@ -125,7 +127,7 @@ class SgeExecutor(BatchExecutor):
         if "<job_info" in out:
             found = [job_id for job_id, sight in self.read_states(out).items() if sight.name == name]
         else:
-            found = [record["jobnumber"] for record in _records(out) if record.get("jobname") == name]
+            found = [record.get("jobnumber", "") for record in _records(out) if record.get("jobname") == name]
         return self.split(found[-1])[0] if found else None
 
     def why_argv(self, job_id: str) -> list[str]:
