@@ -1,5 +1,8 @@
 """The flow itself goes wrong: what runs is awaited and recorded, and the user is told where, once."""
 
+import os
+import time
+
 import pytest
 from ground import until
 
@@ -28,6 +31,7 @@ def begin(ground, wrong, imports="asyncio"):
     ("open('go', 'w').close(); raise RecursionError('mine')", 1, "RecursionError"),
     ("open('go', 'w').close(); raise MemoryError('mine')", 1, "MemoryError"),
     ("open('go', 'w').close(); await sf.Task('false', outputs='never')", 1, "never"),
+    ("open('go', 'w').close(); await asyncio.gather(sf.Task('false', outputs='never'), *going)", 1, "never"),
 ])  # fmt: skip
 def test_a_flow_that_raises_lets_its_running_tasks_end_on_record(ground, wrong, code, word):
     told = begin(ground, wrong).end(code)
@@ -133,6 +137,25 @@ def test_a_flow_that_swallows_its_cancellation_cannot_keep_the_head(ground):
     head.send_signal(2)
     head.end(limit=15)
     ground.assert_no_process()
+
+
+def test_a_stop_in_a_stream_of_a_million_tasks_is_answered_at_once(ground):
+    ground.flow("""
+        async def flow_stream():
+            await sf.bag(sf.Task(["true", str(n)]) for n in range(1_000_000))
+    """)
+    head = ground.start("run", "-q", "-j", "4")
+    logs = ground / ".scriptflow/logs/stream-1"
+    until(lambda: logs.exists() and len(os.listdir(logs)) >= 1100, what="more tasks than fit the window", head=head)
+    with open(f"/proc/{head.pid}/status") as file:
+        peak_kb = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    assert peak_kb < 100_000
+    began = time.monotonic()
+    head.send_signal(2)
+    head.end(130)
+    assert time.monotonic() - began < 2
+    ground.assert_no_process()
+    ground.assert_sound()
 
 
 def test_a_flow_that_deletes_its_own_folder_ends_with_an_error(ground):

@@ -4,11 +4,13 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 import time
 
 import pytest
 from disks import even_seconds, small, whole_seconds
 from ground import as_user, until
+from point import command
 
 MANY = """
     async def flow_many():
@@ -311,6 +313,39 @@ def test_a_sparse_log_of_5_gb_is_shown_by_its_end(ground):
     told = ground.run(code=1, limit=20)
     assert "the end" in told
     assert time.monotonic() - began < 5
+
+
+def test_a_log_of_5_gb_is_read_from_its_end_in_little_memory(ground):
+    ground.flow("""
+        async def flow_log():
+            await sf.Task("truncate -s 5G /dev/stdout; echo; echo the end", shell=True, name="big")
+    """)
+    little = ["prlimit", "--as=400000000"]
+    ground.run(before=little)
+    assert (ground / ".scriptflow/logs/log-1/big.1.log").stat().st_size > 5 << 30
+    assert ground.call("logs", "-n", "1", "big", before=little, limit=20).endswith("the end\n")
+
+
+TALK = "\\033[2J\\033]0;title\\007\\033[31mred \\xff\\xfe \\342\\200\\256 no newline"
+
+
+def test_what_a_job_says_reaches_the_log_as_it_is_and_the_screen_as_text(ground):
+    ground.flow(f"""
+        async def flow_log():
+            await sf.Task(["printf", {TALK!r}], name="talks")
+            await sf.Task("printf '{TALK}'; exit 1", shell=True, name="fails")
+    """)
+    told = ground.run(code=1)
+    raw = (ground / ".scriptflow/logs/log-1/talks.1.log").read_bytes()
+    assert raw.startswith(b"\x1b[2J\x1b]0;title\x07")
+    assert raw.endswith(b"no newline")
+    on_terminal = ["script", "-qec", 'exec "$SCRIPTFLOW" logs talks', "/dev/null"]
+    shown = subprocess.run(
+        on_terminal, cwd=ground.folder, env=ground.env | {"SCRIPTFLOW": command()[0]}, capture_output=True, text=True
+    ).stdout
+    for text in (told, shown):
+        assert "no newline" in text, text
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}, ascii(text)
 
 
 def test_a_command_that_closes_its_output_ends_well(ground):
