@@ -181,14 +181,12 @@ class SqliteStore:
     def _read_in(self, connection: sqlite3.Connection) -> None:
         """Take the lease and read what a head needs, all of it now: damage must show before anything runs."""
         damage.check_shape(connection)
-        cut = read_owner(connection) is not None  # not closed cleanly: it is looked over first
-        if cut:
+        if cut := read_owner(connection) is not None:  # not closed cleanly: it is looked over first
             damage.check(connection)
         self._epoch = take_lease(connection, self._lock.judged, network=self._network)
         self._writer = Writer(connection, self._path, self._root, epoch=self._epoch, counts_beats=self._network)
         self._writer.replay()
-        if cut:
-            self.unfinished = runs.outputs_of_last_ends(connection, self._root)
+        self.unfinished = runs.outputs_of_last_ends(connection, self._root) if cut else []
         self._latest: dict[str, Latest] | None = read_latest(connection, self._root)
         self._first_job = self._next_job = (connection.execute("SELECT max(id) FROM jobs").fetchone()[0] or 0) + 1
 
