@@ -161,6 +161,7 @@ def begin(ground):
     return head
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_second_machine_is_refused_while_the_first_ones_head_lives(machines):
     first, second = machines
@@ -173,6 +174,7 @@ def test_a_second_machine_is_refused_while_the_first_ones_head_lives(machines):
     assert len((second / "ran").read_text().splitlines()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("shift", ["-2h", "+2h"])
 def test_a_second_machine_follows_a_paused_head_which_then_stops_without_writing(machines, shift):

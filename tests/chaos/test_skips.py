@@ -31,7 +31,12 @@ HOUR_NS = 3600 * 10**9
 pytestmark = pytest.mark.parametrize("check", ["mtime", "content"])
 
 
-@pytest.fixture(params=["here", "times of 1 s", "times of 2 s", "shared"])
+@pytest.fixture(
+    params=[
+        "here",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("times of 1 s", "times of 2 s", "shared")),
+    ]
+)
 def ground(request, ground, tmp_path):
     """Put the ground on disks whose times are coarse, and on one that caches what it knows for a minute."""
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,6 @@ from kill import AIMS, KILLS, SCENARIOS, run, shots, table
 LIMIT_S = 50
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_no_kill_loses_doubles_or_cuts_anything(tmp_path):
     aims = [aim for aim in AIMS if aim != "syscall" or shutil.which("strace")]

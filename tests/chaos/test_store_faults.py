@@ -87,7 +87,6 @@ def is_kept(ground, damaged, told):
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_cut_store_is_set_aside_or_whole(built):
     files = snapshot(built)
@@ -102,7 +101,6 @@ def test_a_cut_store_is_set_aside_or_whole(built):
             path.unlink()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_cut_wal_is_a_shorter_past(built):
     """What a power cut leaves: commits that did not reach the disk are as if they had not been."""
@@ -119,7 +117,6 @@ def test_a_cut_wal_is_a_shorter_past(built):
         assert not list((built / ".scriptflow").glob("*.damaged-*")), (size, told)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_flipped_byte_never_lets_stale_pass(built):
     files = snapshot(built)
@@ -256,7 +253,7 @@ def test_a_lock_of_another_program_is_waited_out(built, how):
     assert (built / "out-0").read_text() == "newer\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_lock_that_stays_gives_75(built):
     with contextlib.closing(sqlite3.connect(built / ".scriptflow/runs.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
