@@ -53,7 +53,7 @@ class Session:
         self.settings = settings
         self.options = options
         self.started = time()
-        self.bus = Bus(listeners)
+        self.bus = Bus((*self._tellers(), *listeners))
         self.store: SqliteStore = SqliteStore.open(f"{folder}/{STORE}", relative=True, notice=self._note)
         try:
             if self.store.unfinished:  # before the run that was cut short is closed: this one may be cut short too
@@ -87,6 +87,21 @@ class Session:
             self.bus.publish(
                 RunStarted(at=self.started, run=self.run, flow=self.flow, store=store, resumed=self.store.resumed)
             )
+
+    def _tellers(self) -> list[Listener]:
+        """Make who tells people, when any are to be told.
+
+        Raises:
+            SettingsError: how they are to be told cannot be used.
+        """
+        if not self.settings.notify:
+            return []
+        from scriptflow.notices.channels import read_channels
+        from scriptflow.notices.herald import Herald
+
+        place = getattr(self.settings.origins.get("notify"), "place", None)
+        channels = read_channels(self.settings.notify, place)
+        return [Herald(self.settings.notify, channels, f"{self.folder}/{STORE}", self._say)] if channels else []
 
     def _note(self, text: str) -> None:
         self._say("warning", "store", text)

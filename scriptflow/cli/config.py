@@ -30,7 +30,7 @@ def command(profile: str | None, as_json: bool, file: str | None) -> None:
       scriptflow config
       scriptflow config --profile night --json
     """  # noqa: D301 (\b keeps click from refilling the examples)
-    settings = _settings(file, profile)
+    settings = settings_here(file, profile)
     rows = list(_rows(settings))
     if as_json:
         from scriptflow.cli.reading import print_document
@@ -47,7 +47,8 @@ def command(profile: str | None, as_json: bool, file: str | None) -> None:
         click.echo(f"{key:<{widths[0]}}  {text:<{min(widths[1], 40)}}  {origin}")
 
 
-def _settings(file: str | None, profile: str | None) -> Settings:
+def settings_here(file: str | None, profile: str | None) -> Settings:
+    """Return the settings of the flow file, without one those of this folder."""
     from pathlib import Path
 
     from scriptflow.cli.launch import load_flow_file
@@ -75,5 +76,6 @@ def _leaves(key: str, value: object, origins: Mapping[str, str]) -> Iterator[tup
             yield from _leaves(f"{key}.{name}", inner, origins)
     else:
         from scriptflow.core.config import DEFAULT
+        from scriptflow.hidden import shown
 
-        yield key, value, str(origins.get(key, DEFAULT))
+        yield key, shown(key, value), str(origins.get(key, DEFAULT))

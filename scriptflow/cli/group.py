@@ -35,6 +35,7 @@ SECTIONS = {
         "init": "Write a first sflow.py.",
         "doctor": "Check what works here, and how to mend the rest.",
         "config": "Show all settings and where each came from.",
+        "notify": "Send a message, or try the channels for it.",
         "explain": "Print the long text of an error.",
         "completion": "Print the completion script of a shell.",
     },

@@ -27,6 +27,7 @@ COMMANDS = {
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",
+    "notify": "scriptflow.cli.notify:command",
     "explain": "scriptflow.cli.explain:command",
     "completion": "scriptflow.cli.completion:command",
 }

@@ -115,13 +115,15 @@ class Progress(Event):
 
 @frozen
 class Message(Event):
-    """A sentence for the user: ``level`` is ``note`` or ``warning``."""
+    """A sentence for the user: ``level`` is ``note`` or ``warning``; ``html`` and ``images`` are of ``sf.notify``."""
 
     level: str
     slug: str
     text: str
     notes: tuple[str, ...] = ()
     help: str = ""
+    html: str = ""
+    images: tuple[str, ...] = ()
 
 
 @frozen
