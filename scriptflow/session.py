@@ -89,19 +89,30 @@ class Session:
             )
 
     def _tellers(self) -> list[Listener]:
-        """Make who tells people, when any are to be told.
+        """Make who tells people and a server, when any are to be told.
 
         Raises:
             SettingsError: how they are to be told cannot be used.
         """
-        if not self.settings.notify:
-            return []
-        from scriptflow.notices.channels import read_channels
-        from scriptflow.notices.herald import Herald
+        settings, store = self.settings, f"{self.folder}/{STORE}"
+        tellers: list[Listener] = []
+        if settings.notify:
+            from scriptflow.notices.channels import read_channels
+            from scriptflow.notices.herald import Herald
 
-        place = getattr(self.settings.origins.get("notify"), "place", None)
-        channels = read_channels(self.settings.notify, place)
-        return [Herald(self.settings.notify, channels, f"{self.folder}/{STORE}", self._say)] if channels else []
+            channels = read_channels(settings.notify, settings.place_of("notify"))
+            if channels:
+                tellers.append(Herald(settings.notify, channels, store, self._say))
+        if settings.server:
+            from scriptflow.engine.here import user
+            from scriptflow.sending.options import read_server, token_of
+            from scriptflow.sending.sender import Sender
+
+            server = read_server(settings.server, self.folder, settings.place_of("server"))
+            about = {"user": user(), "pid": os.getpid(), "python": sys.version.split()[0], "version": VERSION}
+            if server is not None:
+                tellers.append(Sender(server, token_of(server), store, about, self._say))
+        return tellers
 
     def _note(self, text: str) -> None:
         self._say("warning", "store", text)

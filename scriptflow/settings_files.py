@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ENV = "SCRIPTFLOW_"
 _PROFILE = "SCRIPTFLOW_PROFILE"
 # Told to jobs or read elsewhere, so they are no settings.
-_NO_SETTINGS = (_PROFILE, *(_ENV + word for word in ("RUN", "TASK", "JOB", "ATTEMPT", "STORE")))
+_NO_SETTINGS = (_PROFILE, *(_ENV + word for word in ("RUN", "TASK", "JOB", "ATTEMPT", "STORE", "SERVER_TOKEN")))
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 

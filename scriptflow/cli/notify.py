@@ -90,7 +90,7 @@ def _chosen(file: str | None, profile: str | None, names: tuple[str, ...]) -> li
     from scriptflow.notices.channels import read_channels
 
     settings = settings_here(file, profile)
-    channels = read_channels(settings.notify, getattr(settings.origins.get("notify"), "place", None))
+    channels = read_channels(settings.notify, settings.place_of("notify"))
     if not channels:
         raise UsageError(
             "no channel is set", why="nothing is sent to anybody until there is one",

@@ -86,6 +86,10 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings({ {**self.as_dict(), 'notify': ..., 'server': ...} })"  # these two may hold secrets
 
+    def place_of(self, key: str) -> Place | None:
+        """Return the line on which a setting was written, when there is one."""
+        return _place(self.origins.get(key, ""))
+
     def as_dict(self) -> dict[str, object]:
         """Return every setting and its value, in the order of this page."""
         return {key: self.__dict__[key] for key in SETTINGS}
