@@ -53,5 +53,6 @@ async def notify(
         import logging
 
         _said.add("unset")
-        logging.getLogger(__name__).info("sf.notify: the setting `notify` has no channel, so it is told nobody")
+        assert head.dispatcher is not None  # noqa: S101 (made on first use, and with it the store's log)
+        logging.getLogger(__name__).warning("sf.notify: the setting `notify` has no channel, so nobody is told")
     head.tell.bus.publish(Message(at=time(), level=level, slug="notify", text=text, html=html or "", images=pictures))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DIGEST_S = 60.0
 """Failures after the first are told together, at most once in so long."""
-EXIT_WAIT_S = 0.4
+EXIT_WAIT_S = 0.25
 """The longest that the end of a run waits for its last note to arrive; what has not arrived is still being sent."""
 _MESSAGES = 30  # of one flow in one digest's time
 

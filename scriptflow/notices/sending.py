@@ -43,6 +43,7 @@ class _Desk:
         self.channel = channel
         self.notes: SimpleQueue[Note] = SimpleQueue()
         self.waiting = 0
+        self.is_away = False
         self._office = office
         self._complained = False
         threading.Thread(target=self._serve, daemon=True).start()
@@ -62,6 +63,8 @@ class _Desk:
                 said = self.channel.deliver(note)
             except Undelivered as error:
                 log.warning("channel %s: %s: %s", self.channel.name, note.event, error)
+                self.is_away = True
+                self._office.look()
                 if not self._complained:
                     self._complained = True
                     _tell({"failed": self.channel.name, "why": str(error)})
@@ -69,6 +72,7 @@ class _Desk:
                     return
                 sleep(pause_s)
             else:
+                self.is_away = False
                 log.info("channel %s: %s: %s", self.channel.name, note.event, said)
                 return
 
@@ -93,7 +97,7 @@ class _Office:
             self._lost = None
             with self._changed:
                 self._leaving = True
-            self._maybe_arrived()
+            self.look()
 
     def leave(self) -> None:
         """The head is gone: say so if it did not say goodbye, then wait until all is sent, or for a minute."""
@@ -111,7 +115,7 @@ class _Office:
         with self._changed:
             desk.waiting -= 1
             self._changed.notify_all()
-        self._maybe_arrived()
+        self.look()
 
     def _send(self, note: Note, names: list[str]) -> None:
         for name in names:
@@ -124,9 +128,10 @@ class _Office:
     def _busy(self) -> bool:
         return any(desk.waiting for desk in self._desks.values())
 
-    def _maybe_arrived(self) -> None:
+    def look(self) -> None:
+        """Tell a head that is leaving that all has arrived; a channel that is away is not waited for."""
         with self._changed:
-            arrived = self._leaving and not self._busy()
+            arrived = self._leaving and not any(desk.waiting and not desk.is_away for desk in self._desks.values())
         if arrived:
             _tell({"arrived": True})
 

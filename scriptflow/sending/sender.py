@@ -18,6 +18,7 @@ from scriptflow.core.machine import host_name
 from scriptflow.posting import PostFailed, post
 from scriptflow.sending.options import TOKEN, Server
 from scriptflow.sending.pack import Packer
+from scriptflow.sending.rest import leave_the_rest
 from scriptflow.sending.spool import Spool
 
 TYPE_CHECKING = False
@@ -31,8 +32,9 @@ PACK_S = 1.0
 """How often what happened is packed into a batch."""
 HEARTBEAT_S = 15.0
 """How often a sign of life is sent while nothing happens."""
-EXIT_WAIT_S = 0.4
-"""The longest that the end of a run waits for the server; what it has not taken goes with the next run."""
+EXIT_WAIT_S = 0.2
+"""The longest that the end of a run waits for the server; what it has not taken by then is sent by a process of its
+own, and if that gets no answer either, with the next run."""
 MOST_EVENTS = 200_000
 """How many events wait for packing; more are only counted as lost."""
 
@@ -68,6 +70,7 @@ class Sender:
         wish: Callable[[str, dict[str, Any]], object] | None = None,
     ) -> None:
         self._server = server
+        self._url = f"{server.url}/api/v1/ingest"
         self._headers = {"Content-Type": "application/json", "User-Agent": "scriptflow"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -108,8 +111,8 @@ class Sender:
             deadline = monotonic() + EXIT_WAIT_S
             self._packed.wait(EXIT_WAIT_S)
             self._more.set()
-            if not self._away:
-                self._done.wait(max(0.0, deadline - monotonic()))
+            if not self._away and not self._done.wait(max(0.0, deadline - monotonic())):
+                leave_the_rest(self._url, self._headers, self._store)
         self.tick()
 
     def _begin(self, event: RunStarted) -> None:
@@ -192,7 +195,7 @@ class Sender:
         headers = self._headers
         if self._wished:
             headers = {**headers, "X-Scriptflow-Wished": ",".join(list(self._wished)[-20:])}
-        answer = post(f"{self._server.url}/api/v1/ingest", content, headers, _LIMIT_S)
+        answer = post(self._url, content, headers, _LIMIT_S)
         if self._wish is None:
             return
         with suppress(ValueError, TypeError, AttributeError):
