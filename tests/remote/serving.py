@@ -1,0 +1,14 @@
+"""A server that takes in runs: serving.py PORT FOLDER TOKEN [LOST_S]."""
+
+import sys
+
+from aiohttp import web
+
+from scriptflow.web import collect, ingest
+
+if len(sys.argv) > 4:
+    collect.LOST_S = float(sys.argv[4])
+    ingest._LOOK_S = 0.1
+application = web.Application()
+ingest.add_ingest(application, sys.argv[2], [sys.argv[3]])
+web.run_app(application, host="127.0.0.1", port=int(sys.argv[1]), print=None)
