@@ -1,4 +1,4 @@
-"""All that a plug-in imports: what jobs are, what an executor, a notifier and a transport promise, and our errors.
+"""All that a plug-in imports: what jobs are, what an executor and a transport promise, and our errors.
 
 A batch system of one's own is a subclass of ``scriptflow.hpc.batch.BatchExecutor`` besides; its tests come with
 ``scriptflow.testing.contract``.
@@ -7,7 +7,7 @@ A batch system of one's own is a subclass of ``scriptflow.hpc.batch.BatchExecuto
 from __future__ import annotations
 
 from scriptflow.core.frozen import changed, frozen
-from scriptflow.core.interfaces import Capabilities, Completed, Executor, Notifier, Transport
+from scriptflow.core.interfaces import Capabilities, Completed, Executor, Transport
 from scriptflow.core.job import Job, JobId, JobReport, Resources
 from scriptflow.core.nearest import nearest
 from scriptflow.core.states import Cause, JobState
@@ -24,7 +24,6 @@ __all__ = [
     "JobId",
     "JobReport",
     "JobState",
-    "Notifier",
     "PluginError",
     "Resources",
     "ScriptflowError",

@@ -134,6 +134,12 @@ def _tables(value: object) -> dict[str, dict[str, object]]:
     raise _WrongKindError
 
 
+def _address(value: object) -> object:
+    if value is None or isinstance(value, (str, dict)):
+        return value
+    raise _WrongKindError
+
+
 def _anything(value: object) -> object:
     return value
 
@@ -163,7 +169,7 @@ SETTINGS: dict[str, tuple[object, Callable[[object], object], str]] = {
     "keep_partial": (False, *_TRUTH),
     "progress": ("auto", _word(PROGRESS), ", ".join(PROGRESS)),
     "notify": (None, _anything, ""),
-    "server": (None, _anything, ""),
+    "server": (None, _address, "an address, or a table with its url"),
     "classic_terminal": (False, *_TRUTH),
     "force": ((), _patterns, "a pattern of task names, or a list of them"),
     "quiet": (False, *_TRUTH),

@@ -1,4 +1,4 @@
-"""The seams: what an executor, a store, a listener, a notifier and a transport promise."""
+"""The seams: what an executor, a store, a listener and a transport promise."""
 
 from __future__ import annotations
 
@@ -180,14 +180,6 @@ class Listener(Protocol):
 
     def close(self) -> None:
         """The run is over; say what is left to say."""
-        ...
-
-
-class Notifier(Protocol):
-    """Tells people. Has its own time limit; its failure is a log line, never a failed run."""
-
-    async def notify(self, event: Event) -> None:
-        """Send one event out."""
         ...
 
 
