@@ -170,7 +170,9 @@ def batches(number: int) -> list[bytes]:
                  "reasons": [["output-missing", f"out/{job}.csv is not there"]]}
                 for job in jobs
             ],
-            "ended": [{"job": job, "state": "succeeded", "began": now, "ended": now + 1, "exit_code": 0} for job in jobs],
+            "ended": [
+                {"job": job, "state": "succeeded", "began": now, "ended": now + 1, "exit_code": 0} for job in jobs
+            ],
         }  # fmt: skip
         made.append(json.dumps(document).encode())
     return made

@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 PACK_S = 1.0
 """How often what happened is packed into a batch."""
-HEARTBEAT_S = 15.0
-"""How often a sign of life is sent while nothing happens."""
+HEARTBEAT_S = 3.0
+"""How often a sign of life is sent while nothing happens; so soon is heard what is wished there, too."""
+WISHES = ("cancel", "retry")
+"""What a server may ask of a head."""
 EXIT_WAIT_S = 0.2
 """The longest that the end of a run waits for the server; what it has not taken by then is sent by a process of its
 own, and if that gets no answer either, with the next run."""
+WISHED = "X-Scriptflow-Wished"
+"""The header that says which wishes were handed on."""
 MOST_EVENTS = 200_000
 """How many events wait for packing; more are only counted as lost."""
 
@@ -194,16 +198,17 @@ class Sender:
 
         headers = self._headers
         if self._wished:
-            headers = {**headers, "X-Scriptflow-Wished": ",".join(list(self._wished)[-20:])}
+            headers = {**headers, WISHED: ",".join([word for word in list(self._wished)[-20:] if word.isascii()])}
         answer = post(self._url, content, headers, _LIMIT_S)
         if self._wish is None:
             return
         with suppress(ValueError, TypeError, AttributeError):
             for wish in json.loads(answer).get("wishes", [])[:100]:
-                number, kind, body = wish["id"], wish["kind"], wish["body"]
-                if number not in self._wished and isinstance(kind, str) and isinstance(body, dict):
-                    self._wished.append(str(number))
+                number, kind, body = str(wish["id"])[:100], wish["kind"], wish["body"]
+                if number not in self._wished and kind in WISHES and isinstance(body, dict):
+                    self._wished.append(number)
                     self._wish(kind, body)
+                    self._more.set()  # the server hears at once that it was handed on
 
     def _failed(self, error: PostFailed, pause_s: float) -> float:
         """Say it once, and return how long to wait."""

@@ -15,9 +15,29 @@ from scriptflow.store.collected import CollectedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Protocol
 
     from scriptflow.web.batch import Batch
+
+    class Asked(Protocol):
+        """What somebody asks of a head."""
+
+        id: str
+        kind: str
+        body: Mapping[str, Any]
+
+    class Inbox(Protocol):
+        """Where it lies."""
+
+        def take(self) -> Sequence[Asked]:
+            """Return what was asked since the last time."""
+            ...
+
+        def answer(self, request_id: str, body: Mapping[str, object]) -> None:
+            """Answer one."""
+            ...
+
 
 LOST_S = 60.0
 """So long after a head's last word its run is shown as interrupted."""
@@ -32,9 +52,13 @@ class Collector:
 
     Args:
         folder: the server's data; a store lies in ``FOLDER/ID/PROJECT/.scriptflow``.
+        inbox: opens the inbox of a store, in which pages ask for what a head should do; None: nobody may ask.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, inbox: Callable[[str], Inbox] | None = None) -> None:
+        self._inbox = inbox
+        self._inboxes: dict[str, Inbox] = {}
+        self._wishes: dict[str, dict[str, Asked]] = {}
         self._folder = os.path.abspath(folder)  # noqa: PTH100 (plain strings all through)
         self._open: dict[str, CollectedStore] = {}
         self._heads: dict[str, _Head] = {}
@@ -82,6 +106,7 @@ class Collector:
                     head.store.lose(head.run, f"no word from {head.host} since {since}")
                 if silent_s > IDLE_S:
                     del self._heads[name]
+                    self._wishes.pop(name, None)
             used = {id(head.store) for head in self._heads.values()}
             for folder in [folder for folder, store in self._open.items() if id(store) not in used]:
                 self._open.pop(folder).close()
@@ -93,6 +118,28 @@ class Collector:
                 store.close()
             self._open.clear()
             self._heads.clear()
+
+    def wishes(self, batch: Batch, done: Iterable[str]) -> list[dict[str, object]]:
+        """Return what the head that sent ``batch`` should do, until it says with ``done`` that it has heard it."""
+        if self._inbox is None:
+            return []
+        with self._turn:
+            folder = self.store_of(batch)
+            inbox = self._inboxes.get(folder) or self._inboxes.setdefault(folder, self._inbox(folder))
+            waiting = self._wishes.setdefault(batch.head, {})
+            for number in done:
+                if waiting.pop(number, None) is not None:
+                    inbox.answer(number, {"ok": True, "said": "handed to the head"})
+            for request in inbox.take():
+                if batch.status == "running":
+                    waiting[request.id] = request
+                else:
+                    inbox.answer(request.id, {"ok": False, "error": "the run is over"})
+            if batch.status != "running":
+                for number in self._wishes.pop(batch.head):
+                    inbox.answer(number, {"ok": False, "error": "the run ended before it was heard"})
+                return []
+            return [{"id": one.id, "kind": one.kind, "body": dict(one.body)} for one in waiting.values()]
 
     def store_of(self, batch: Batch) -> str:
         """Return the folder of the store that a batch belongs to."""

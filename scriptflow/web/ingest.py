@@ -20,12 +20,15 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.sending.sender import WISHED
 from scriptflow.web.batch import PROJECT, Batch
 from scriptflow.web.collect import Collector
 from scriptflow.web.five import STORE_ID, Reporters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
+
+    from scriptflow.web.collect import Inbox
 
 INGEST = "/api/v1/ingest"
 MOST_BYTES = 2 * 1024 * 1024
@@ -42,18 +45,21 @@ _MOST_ADDRESSES = 10_000
 log = logging.getLogger(__name__)
 
 
-def add_ingest(app: web.Application, data_folder: str, tokens: Iterable[str]) -> Collector:
+def add_ingest(
+    app: web.Application, data_folder: str, tokens: Iterable[str], inbox: Callable[[str], Inbox] | None = None
+) -> Collector:
     """Let an application take in runs of heads elsewhere.
 
     Args:
         app: gets ``POST /api/v1/ingest`` and ``POST /api/v1/ingest/PROJECT``.
         data_folder: where their stores are kept.
         tokens: each lets a head send; none lets anybody look.
+        inbox: opens a store's inbox, when pages may ask heads to cancel and retry.
 
     Returns:
         What keeps the stores; ``stores()`` names them for the pages.
     """
-    desk = _Desk(Collector(data_folder), tokens)
+    desk = _Desk(Collector(data_folder, inbox), tokens)
     app[COLLECTOR] = desk.collector
     app.router.add_post(INGEST, desk.take_batch, name="ingest")
     app.router.add_post(INGEST + "/{project}", desk.take_five, name="ingest-five")
@@ -95,7 +101,8 @@ class _Desk:
         """Answer ``POST /api/v1/ingest``."""
         self._admit(request)
         body = await _body(request)
-        return await self._written(lambda: self._batch(body))
+        done = [word for word in request.headers.get(WISHED, "").split(",") if word][:100]
+        return await self._written(lambda: self._batch(body, done))
 
     async def take_five(self, request: web.Request) -> web.Response:
         """Answer ``POST /api/v1/ingest/PROJECT``: five counts as a form, in the address or as JSON."""
@@ -107,10 +114,12 @@ class _Desk:
         host = request.remote or ""
         return await self._written(lambda: self._five(project, form, host))
 
-    def _batch(self, body: bytes) -> dict[str, object]:
+    def _batch(self, body: bytes, done: list[str]) -> dict[str, object]:
         batch = Batch.model_validate_json(body)
         new = self.collector.take(batch)
-        return {"schema": 1, "batch": batch.batch, "new": new}
+        answer: dict[str, object] = {"schema": 1, "batch": batch.batch, "new": new}
+        wishes = self.collector.wishes(batch, done)
+        return {**answer, "wishes": wishes} if wishes else answer
 
     def _five(self, project: str, form: dict[str, str], host: str) -> dict[str, object]:
         if not re.fullmatch(PROJECT, project):

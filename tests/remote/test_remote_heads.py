@@ -165,7 +165,7 @@ def test_head_that_is_not_heard_of_is_shown_as_interrupted_until_it_is_heard_aga
         ('server = "ftp://x"', "no web address"),
         ('server = "http://flows.example.org"', "in the clear"),
         ('server = "https://user:pw@flows.example.org"', "more than an address"),
-        ('server = {url = "https://x", detaill = "tasks"}', "server.detail"),
+        ('server = {url = "https://x", proj = "p"}', "server.project"),
         ('server = {url = "https://x", detail = "all"}', "one of counts"),
         ("server = 3", "setting `server`"),
     ],
