@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.events import (
         Event,
+        JobRetried,
         JobStarted,
         Message,
         RunEnded,
@@ -64,6 +65,7 @@ class Herald:
             "RunStarted": self._started,
             "TasksSkipped": self._skipped,
             "JobStarted": self._job_started,
+            "JobRetried": self._job_retried,
             "TaskEnded": self._task_ended,
             "Message": self._message,
             "RunStopping": self._stopping,
@@ -122,6 +124,11 @@ class Herald:
                 self._courier.carry_when_lost(tally.head_lost(), lost)
         tally.running[event.job] = event.task
         self._moved()
+
+    def _job_retried(self, event: JobRetried) -> None:
+        if self._tally is not None:
+            self._tally.running.pop(event.job, None)
+            self._moved()
 
     def _task_ended(self, event: TaskEnded) -> None:
         tally = self._tally

@@ -13,18 +13,19 @@ DETAILS = ("counts", "failures", "tasks", "logs")
 """How much is sent; each has all of those before it."""
 TOKEN = "SCRIPTFLOW_SERVER_TOKEN"  # noqa: S105 (a variable's name)
 
-_KEYS = ("url", "detail", "token_file", "project", "insecure")
+_KEYS = ("url", "detail", "token_file", "project", "insecure", "actions")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @frozen
 class Server:
-    """Where a run is sent to. The token is not part of it: see ``token_of``."""
+    """Where a run is sent to, and whether it may be stopped from there. The token is not part of it: ``token_of``."""
 
     url: str
     detail: str
     token_file: str
     project: str
+    actions: bool = True
 
 
 def read_server(setting: object, folder: str, place: Place | None = None) -> Server | None:
@@ -54,8 +55,9 @@ def read_server(setting: object, folder: str, place: Place | None = None) -> Ser
     _check_address(url, insecure=table.get("insecure") is True, place=place)
     project = str(table.get("project") or os.path.basename(folder) or "project")  # noqa: PTH119 (plain strings)
     return Server(
-        url=url, detail=str(detail), token_file=str(table.get("token_file", "")), project=_project_name(project)
-    )
+        url=url, detail=str(detail), token_file=str(table.get("token_file", "")), project=_project_name(project),
+        actions=table.get("actions", True) is not False,
+    )  # fmt: skip
 
 
 def token_of(server: Server) -> str:

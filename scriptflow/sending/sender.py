@@ -81,7 +81,7 @@ class Sender:
         self._store = store
         self._about = about
         self._say = say
-        self._wish = wish
+        self._wish = wish if server.actions else None
         self._wished: deque[str] = deque(maxlen=1000)
         self._events: deque[Event] = deque()
         self._lost = 0

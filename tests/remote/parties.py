@@ -63,12 +63,13 @@ class Server:
             self.process.wait(20)
             self.process = None
 
-    def post(self, path, body, token=TOKEN, kind="application/json"):
+    def post(self, path, body, token=TOKEN, kind="application/json", heard=""):
         """Return status and answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.url + path, data, {"Authorization": f"Bearer {token}", "Content-Type": kind}
-        )
+            self.url + path, data,
+            {"Authorization": f"Bearer {token}", "Content-Type": kind, "X-Scriptflow-Wished": heard},
+        )  # fmt: skip
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 return answer.status, json.load(answer)

@@ -172,3 +172,27 @@ def test_hostile_names_are_kept_as_text(server):
     assert job.task == name
     assert str(server.folder) in job.log
     assert "/../" not in job.log
+
+
+def test_what_is_asked_of_a_head_is_told_until_it_says_that_it_has_heard_it(server):
+    inbox = pytest.importorskip("scriptflow.store.inbox")
+    server.start()
+    server.post("/api/v1/ingest", BATCH)
+    folder = server.stores()["paper"]
+    number = inbox.post(folder, "cancel", {"run": True})
+    for batch in (2, 3):
+        told = server.post("/api/v1/ingest", BATCH | {"batch": batch})[1]["wishes"]
+        assert told == [{"id": number, "kind": "cancel", "body": {"run": True}}]
+    assert inbox.wait_answer(folder, number, 0.0) is None
+    assert "wishes" not in server.post("/api/v1/ingest", BATCH | {"batch": 0}, heard=number)[1]
+    assert inbox.wait_answer(folder, number, 0.0)["ok"] is True
+
+
+def test_what_is_asked_of_a_run_that_is_over_is_refused(server):
+    inbox = pytest.importorskip("scriptflow.store.inbox")
+    server.start()
+    server.post("/api/v1/ingest", BATCH)
+    folder = server.stores()["paper"]
+    number = inbox.post(folder, "cancel", {"run": True})
+    server.post("/api/v1/ingest", BATCH | {"batch": 2, "status": "succeeded"})
+    assert inbox.wait_answer(folder, number, 0.0)["ok"] is False
