@@ -177,14 +177,17 @@ class Packer:
 
 def _start_row(event: JobStarted) -> dict[str, Any]:
     return {
-        "job": event.job, "task": _cut(event.task), "group": event.group, "attempt": event.attempt,
-        "executor": event.executor, "at": event.at, "command": event.command[:_COMMAND],
+        "job": event.job, "task": _cut(event.task), "group": _cut(event.group), "attempt": event.attempt,
+        "executor": event.executor, "at": event.at, "command": _cut(event.command, _COMMAND),
         "reasons": [(code, _cut(detail)) for code, detail in event.reasons[:20]],
     }  # fmt: skip
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+def _cut(text: str, most: int = _TEXT) -> str:
+    """Return text of bounded length and without stray bytes, which JSON does not have."""
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _end_of(log: str) -> str:

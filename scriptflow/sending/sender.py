@@ -45,7 +45,7 @@ MOST_EVENTS = 200_000
 _LIMIT_S = 10.0
 _LONGEST_PAUSE_S = 60.0
 _UNAUTHORIZED = (401, 403)
-_NEVER = (400, 404, 405, 409, 413, 422)
+_NEVER = (400, 409, 413, 422)
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ class Sender:
 
         head = token_hex(16)
         flow, _, number = event.run.rpartition("-")
+        flow = "".join(c if c.isalnum() or c in "_-. " else "_" for c in flow).lstrip(". ")[:100] or "flow"
         run = {"flow": flow, "number": int(number), "started": event.at, "host": host_name(), **self._about}
         self._packer = Packer(
             {

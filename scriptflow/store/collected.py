@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from contextlib import suppress
 from hashlib import sha256
 from time import time
@@ -23,7 +24,6 @@ from scriptflow.store.writing import CALL, END, START
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
     from typing import Any
 
@@ -105,10 +105,20 @@ class CollectedStore(SqliteStore):
         )  # fmt: skip
 
     def _commit(self, items: Sequence[tuple[int, Any]]) -> None:
-        """Commit for good: the head forgets what we said we have."""
-        if not self._network:
-            database.set_synchronous(self._connection, full=True)
-        self._writer.write(items)
+        """Commit for good: the head forgets what we said we have.
+
+        Raises:
+            StoreError: it cannot be written now; it may be later.
+            sqlite3.IntegrityError: it contradicts what is known, and always will.
+        """
+        try:
+            if not self._network:
+                database.set_synchronous(self._connection, full=True)
+            self._writer.write(items)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise database.explain(error, self._path) from error
 
     def _name_of(self, run: int) -> str:
         row = self._connection.execute("SELECT flow || '-' || number FROM runs WHERE id = ?", (run,)).fetchone()
@@ -116,7 +126,7 @@ class CollectedStore(SqliteStore):
 
     def _start(self, row: Mapping[str, Any], run: int, name: str) -> JobStart:
         task = row["task"]
-        manifest = manifest_text(row["command"], True, (), (), None)
+        manifest = manifest_text(row["command"].replace("\0", " "), True, (), (), None)
         return JobStart(
             job=row["job"], run=run, task=task, key=sha256(task.encode("utf-8", "surrogatepass")).hexdigest()[:32],
             manifest=manifest, attempt=row["attempt"], executor=row["executor"], started=row["at"],

@@ -14,7 +14,7 @@ from scriptflow.core.states import Cause
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 PROJECT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
 Name = Annotated[str, Field(pattern=f"^{PROJECT}$")]
-Flow = Annotated[str, Field(pattern=r"^[^\W\d][\w.-]{0,99}$")]
+Flow = Annotated[str, Field(pattern=r"^[\w-][\w .-]{0,99}$")]
 Short = Annotated[str, Field(max_length=300)]
 Long = Annotated[str, Field(max_length=4000)]
 Count = Annotated[int, Field(ge=0, lt=1 << 40)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from time import monotonic, strftime, time
 
 from scriptflow.core.records import RunStart
@@ -86,7 +87,15 @@ class Collector:
             ScriptflowError: its store cannot be written now.
         """
         with self._turn:
-            return self._take(batch)
+            try:
+                return self._take(batch)
+            except ScriptflowError:
+                store = self._open.pop(self.store_of(batch), None)  # opened anew next time, perhaps with more luck
+                if store is not None:
+                    self._heads = {name: head for name, head in self._heads.items() if head.store is not store}
+                    with suppress(ScriptflowError):
+                        store.close()
+                raise
 
     def newest(self, store: str, project: str) -> tuple[int, bool]:
         """Return the number of the newest run in a store, 0 when there is none, and whether it goes on."""
@@ -197,9 +206,8 @@ class _Head:
 
 def _run_start(batch: Batch) -> RunStart:
     run = batch.run
-    params: dict[str, Any] = {}
     return RunStart(
-        flow=run.flow, name=None, tags=(), params=params, argv=(), started=run.started or time(), host=run.host,
+        flow=run.flow, name=None, tags=(), params={}, argv=(), started=run.started or time(), host=run.host,
         user=run.user, pid=run.pid, git="", python=run.python, version=run.version,
     )  # fmt: skip
 

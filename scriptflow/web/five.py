@@ -62,7 +62,7 @@ class Reporters:
             {
                 "schema": 1, "head": _id(f"{project}\0{number}"), "store": STORE_ID, "project": project,
                 "detail": "five", "batch": int(time() * 1e6),  # what is posted later counts, also after a restart
-                "run": {"flow": _flow(project), "number": number, "started": began, "host": host},
+                "run": {"flow": project, "number": number, "started": began, "host": host},
                 "status": status, "ended_at": None if status == "running" else time(),
                 "counts": {
                     "ran": counts.get("completed", 0), "failed": counts.get("failed", 0),
@@ -90,7 +90,3 @@ def _id(text: str) -> str:
 
 STORE_ID = _id("five counts")
 """Below which id in the data folder the projects of such reporters lie."""
-
-
-def _flow(project: str) -> str:
-    return project if not project[0].isdigit() else f"_{project}"

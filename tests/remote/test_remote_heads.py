@@ -236,3 +236,16 @@ def test_nothing_is_lost_or_doubled_while_the_server_is_killed_again_and_again(t
         run = wait_until(lambda number=number: server.runs(f"project-{number}"))[-1]
         assert (str(run.status), run.counts.ran) == ("succeeded", 300)
         assert sorted(job.task for job in server.jobs(run, f"project-{number}")) == sorted(f"t-{i}" for i in range(300))
+
+
+def test_names_of_stray_bytes_and_of_any_length_arrive(project, server):
+    server.start()
+    project.write(
+        "import scriptflow as sf\n\n\nasync def flow_demo():\n"
+        "    await sf.Task(['sh', '-c', 'echo \"\\udcff\"'], name='stray-\\udcff')\n"
+        "    await sf.Task(['true'], name='x' * 3000)\n"
+    )
+    project.sends(server.url, detail="logs")
+    project("run")
+    (run,) = ended(server)
+    assert [job.task[:6] for job in server.jobs(run)] == ["stray-", "xxxxxx"]
