@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HIDDEN = "•••"
+HIDDEN = "***"
 """What stands where a secret is."""
 
 _SECRET = ("token", "secret", "password", "passwd", "apikey", "api_key", "headers", "auth")

@@ -63,11 +63,11 @@ class _Desk:
                 said = self.channel.deliver(note)
             except Undelivered as error:
                 log.warning("channel %s: %s: %s", self.channel.name, note.event, error)
-                self.is_away = True
-                self._office.look()
                 if not self._complained:
                     self._complained = True
                     _tell({"failed": self.channel.name, "why": str(error)})
+                self.is_away = True
+                self._office.look()
                 if pause_s is None:
                     return
                 sleep(pause_s)
@@ -167,6 +167,8 @@ def main() -> None:
             office.take(json.loads(line))
     office.leave()
     shutil.rmtree(f"{store}/{IMAGES}/{first['head']}", ignore_errors=True)
+    with suppress(OSError):
+        os.rmdir(f"{store}/{IMAGES}")  # noqa: PTH106 (plain strings all through)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def test_nothing_is_lost_or_doubled_while_the_server_is_killed_again_and_again(t
         projects[-1].write(
             "import scriptflow as sf\nsf.init({'executors': {'local': {'maxsize': 4}}})\n\n\n"
             "async def flow_demo():\n"
-            "    await sf.bag(*[sf.Task(['sleep', '0.2'], name=f't-{i}') for i in range(300)])\n"
+            "    await sf.bag(*[sf.Task(['sh', '-c', f'sleep 0.15; : {i}'], name=f't-{i}') for i in range(300)])\n"
         )
     heads = [project.start("run", "-q") for project in projects]
     kills = 0
