@@ -59,6 +59,7 @@ class Herald:
         self._progress = time()
         self._told_stalled: set[str] = set()
         self._told_failures = -DIGEST_S
+        self._armed = False
         self._messages = 0
         self._messages_since = 0.0
         self._tells = {
@@ -118,12 +119,16 @@ class Herald:
         tally = self._tally
         if tally is None:
             return
-        if not self._courier.is_there:
-            lost = [channel.name for channel in self._channels if "head-lost" in channel.on]
-            if lost:
-                self._courier.carry_when_lost(tally.head_lost(), lost)
+        self._arm(tally)
         tally.running[event.job] = event.task
         self._moved()
+
+    def _arm(self, tally: Tally) -> None:
+        """Leave word with the courier what to tell should this head vanish; from now on it has something to lose."""
+        lost = [channel.name for channel in self._channels if "head-lost" in channel.on]
+        if lost and not self._armed:
+            self._courier.carry_when_lost(tally.head_lost(), lost)
+        self._armed = True
 
     def _job_retried(self, event: JobRetried) -> None:
         if self._tally is not None:
@@ -150,6 +155,7 @@ class Herald:
         """Pass on what the flow says with ``sf.notify``; a flow that says very much is cut short."""
         if event.slug != "notify" or self._tally is None:
             return
+        self._arm(self._tally)
         now = monotonic()
         if now - self._messages_since >= DIGEST_S:
             self._messages, self._messages_since = 0, now

@@ -86,18 +86,21 @@ def test_program_that_is_not_there_is_a_warning(project):
 
 
 def test_killed_head_is_told_at_once_and_not_again_by_the_next_run(project, sink):
-    project.write("import scriptflow as sf\n\n\nasync def flow_demo():\n    await sf.Task(['sh', '-c', 'sleep 600'])\n")
+    project.write(
+        "import scriptflow as sf\n\n\nasync def flow_demo():\n    await sf.notify('begun')\n"
+        "    await sf.Task(['sh', '-c', 'sleep 600'])\n"
+    )
     project.channels(webhook(sink))
     head = project.start("run")
-    until(lambda: _couriers(head.pid))
+    until(lambda: sink.events() == ["message"])
     head.send_signal(signal.SIGKILL)
     head.wait()
-    until(lambda: sink.events() == ["head-lost"])
-    assert sink.notes()[0]["run"] == "demo-1"
+    until(lambda: sink.events() == ["message", "head-lost"])
+    assert sink.notes()[1]["run"] == "demo-1"
     project.write("import scriptflow as sf\n\n\nasync def flow_demo():\n    await sf.Task(['true'])\n")
     project("run")
     until(lambda: "end" in sink.events())
-    assert sink.events() == ["head-lost", "end"]
+    assert sink.events() == ["message", "head-lost", "end"]
 
 
 def test_run_after_a_machine_that_died_tells_of_it(project, sink):
