@@ -30,6 +30,7 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "trace": "Show how a file was made, back to the sources.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

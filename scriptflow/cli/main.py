@@ -24,6 +24,8 @@ COMMANDS = {
     "runs": "scriptflow.cli.runs:command",
     "show": "scriptflow.cli.show:command",
     "logs": "scriptflow.cli.logs:command",
+    "trace": "scriptflow.cli.trace:command",
+    "lineage": "scriptflow.cli.trace:command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

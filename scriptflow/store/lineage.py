@@ -12,7 +12,7 @@ from itertools import chain
 
 from scriptflow.database import in_chunks
 from scriptflow.store.reading import read_seen
-from scriptflow.store.text import to_digest
+from scriptflow.store.text import to_column, to_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ SELECT b.job, b.maker, b.path, b.made, b.size, b.mtime_ns, b.ctime_ns, b.inode, 
 ORDER BY b.job, b.made, b.file
 """  # noqa: S608 (our own words)
 _MADE_AT = f"SELECT {_MADE_BEFORE.format(file='f.id', job='?')} FROM files f WHERE f.path = ?"  # noqa: S608 (our own words)
+_LINKS = f"""
+SELECT e.job, {_MADE_BEFORE.format(file="e.file", job="e.job")}, f.path, 0, 0, 0, e.ctime_ns
+FROM runs r CROSS JOIN jobs j ON j.id BETWEEN r.first_job AND coalesce(r.last_job, {_FOREVER}) AND j.run = r.id
+CROSS JOIN edges e ON e.job = j.id AND e.made = 0 CROSS JOIN files f ON f.id = e.file WHERE r.id = ?
+"""  # noqa: S608 (our own words)
 _MADE_FOLDERS = """
 SELECT path FROM files WHERE path IN ({paths}) AND EXISTS (SELECT 1 FROM edges WHERE file = id AND made = 1)
 """
@@ -192,6 +197,17 @@ def readers(reader: StoreReader, path: str, limit: int = MOST_JOBS) -> list[int]
     return sorted({job for some in found for job in some}, reverse=True)
 
 
+def last_good_job(reader: StoreReader, task: str) -> int | None:
+    """Return the newest job of a task that ended well."""
+    text = "SELECT max(id) FROM jobs WHERE task IN (SELECT id FROM tasks WHERE name = ?) AND state = 'succeeded'"
+    return _one(reader, text, to_column(task))
+
+
+def last_job_of(reader: StoreReader, run: int) -> int:
+    """Return the number of the newest job that there was when a run ended."""
+    return _one(reader, "SELECT coalesce(last_job, (SELECT max(id) FROM jobs)) FROM runs WHERE id = ?", run) or 0
+
+
 def _output(reader: StoreReader, job: int, stored: str | bytes) -> Seen | None:
     rows = reader._rows(
         "SELECT f.path, made, size, mtime_ns, ctime_ns, inode, sha256, racy FROM files f JOIN edges e ON e.file = f.id "
@@ -225,6 +241,23 @@ def of_jobs(reader: StoreReader, jobs: Sequence[int]) -> Lineage:
     return _lineage(reader, found, complete=sum(map(len, chain.from_iterable(found.values()))) < most)
 
 
+def links(reader: StoreReader, run: int) -> list[tuple[int, int]]:
+    """Return for all jobs of a run (a job that had made something it read, the job itself)."""
+    rows = reader._rows(_LINKS, (run,))
+    within = _makers_through_folders(reader, [row for row in rows if row[1] is None])
+    found = {(row[1], row[0]): None for row in rows if row[1] is not None}
+    found.update({(maker, job): None for (job, _), makers in within.items() for maker in makers})
+    return list(found)
+
+
+def of_numbers(reader: StoreReader, jobs: Sequence[int]) -> list[JobRecord]:
+    """Return jobs by their numbers, without reasons and files."""
+    found: list[JobRecord] = []
+    for some in in_chunks(jobs, _AT_ONCE):
+        found += reader._jobs(f"WHERE j.id IN ({_marks(some)})", some)
+    return found
+
+
 def _walk(
     reader: StoreReader, jobs: Iterable[int], text: str, limit: int, beside: Callable[[_Parts], list[int]]
 ) -> Lineage:
@@ -246,9 +279,7 @@ def _walk(
 
 
 def _lineage(reader: StoreReader, parts: _Parts, *, complete: bool) -> Lineage:
-    records = {}
-    for some in in_chunks(list(parts), _AT_ONCE):
-        records.update({job.job: job for job in reader._jobs(f"WHERE j.id IN ({_marks(some)})", some)})
+    records = {job.job: job for job in of_numbers(reader, list(parts))}
     names = sorted({job.run for job in records.values()})
     runs: dict[str, RunRecord] = {}
     for some in in_chunks(names, _AT_ONCE):
