@@ -31,6 +31,7 @@ SECTIONS = {
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
         "trace": "Show how a file was made, back to the sources.",
+        "graph": "Draw a flow or a run.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

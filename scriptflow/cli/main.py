@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": "scriptflow.cli.logs:command",
     "trace": "scriptflow.cli.trace:command",
     "lineage": "scriptflow.cli.trace:command",
+    "graph": "scriptflow.cli.graph:command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

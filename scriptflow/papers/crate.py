@@ -80,10 +80,12 @@ class Crate:
             "mentions": _unique(actions),
             "hasPart": _unique([{"@id": entity["@id"]} for entity in self._entities.values() if _is_data(entity)]),
         }
+        kinds: list[Entity] = [{"@id": "https://w3id.org/ro/crate/1.1"}]
+        kinds += [{"@id": _WORKFLOW}] if main else []
         descriptor: Entity = {
             "@id": METADATA,
             "@type": "CreativeWork",
-            "conformsTo": _unique([{"@id": "https://w3id.org/ro/crate/1.1"}, *([{"@id": _WORKFLOW}] if main else [])]),
+            "conformsTo": _unique(kinds),
             "about": {"@id": "./"},
         }
         return {"@context": _CONTEXT, "@graph": [descriptor, root, *self._entities.values()]}
