@@ -32,6 +32,7 @@ SECTIONS = {
         "logs": "Print the logs of tasks.",
         "trace": "Show how a file was made, back to the sources.",
         "graph": "Draw a flow or a run.",
+        "report": "Write a run as one HTML file.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

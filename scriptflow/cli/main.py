@@ -27,6 +27,7 @@ COMMANDS = {
     "trace": "scriptflow.cli.trace:command",
     "lineage": "scriptflow.cli.trace:command",
     "graph": "scriptflow.cli.graph:command",
+    "report": "scriptflow.cli.report:command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

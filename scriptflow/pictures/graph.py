@@ -64,8 +64,13 @@ def _group(node: Node) -> str:
     return f"group:{node.group}" if node.group else ""
 
 
+def family(name: str) -> str:
+    """Return what names that differ in numbers only have in common: ``fit-*`` for ``fit-12``."""
+    return _NUMBER.sub("*", name)
+
+
 def _numbered(node: Node) -> str:
-    return "" if node.count > 1 else f"family:{_NUMBER.sub('*', node.label)}"
+    return "" if node.count > 1 else f"family:{family(node.label)}"
 
 
 def _headed(node: Node) -> str:
