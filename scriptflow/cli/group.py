@@ -33,6 +33,8 @@ SECTIONS = {
         "trace": "Show how a file was made, back to the sources.",
         "graph": "Draw a flow or a run.",
         "report": "Write a run as one HTML file.",
+        "archive": "Write a run as one portable file.",
+        "open": "Unpack an archived run to look at it.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

@@ -28,6 +28,8 @@ COMMANDS = {
     "lineage": "scriptflow.cli.trace:command",
     "graph": "scriptflow.cli.graph:command",
     "report": "scriptflow.cli.report:command",
+    "archive": "scriptflow.cli.archive:command",
+    "open": "scriptflow.cli.archive:open_command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

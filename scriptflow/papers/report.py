@@ -36,6 +36,7 @@ _MOST_FAILURES = 40
 _LOG_LINES = 20
 _MOST_TASKS = 400
 _WITH_REASONS = 200
+_FOLDED_ABOVE = 60
 _BAD = ("failed", "lost")
 
 
@@ -59,7 +60,7 @@ def report(reader: StoreReader, run: RunRecord) -> str:
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, body in sections if body)
     body = _summary(run, tasks) + f'<nav aria-label="Parts of this report">{links}</nav>\n'
     body += "".join(page.section(*section) for section in sections)
-    body += f"<footer>Made by scriptflow on {_moment(time())} from the record of {escape(run.run)}.</footer>\n"
+    body += f"<footer>Made by scriptflow from the record of {escape(run.run)}.</footer>\n"
     return page.page(f"{run.run}: {run.status}", body)
 
 
@@ -137,7 +138,10 @@ def _tasks(reader: StoreReader, tasks: Sequence[JobRecord]) -> str:
         return ""
     left = len(ordered) - _MOST_TASKS
     note = f'<p class="soft small">showing {_MOST_TASKS} of {len(ordered):,}</p>' if left > 0 else ""
-    return page.table("Tasks", ["Task", "=Ended", ">Time", ">Memory", ">CPU", "Why it ran"], rows) + note
+    found = page.table("Tasks", ["Task", "=Ended", ">Time", ">Memory", ">CPU", "Why it ran"], rows) + note
+    if len(rows) <= _FOLDED_ABOVE:
+        return found
+    return f"<details><summary>{len(ordered):,} tasks</summary>{found}</details>"
 
 
 def _results(reader: StoreReader, tasks: Sequence[JobRecord]) -> str:

@@ -81,6 +81,14 @@ def of_run(reader: StoreReader, target: Target, run: str) -> Target:
     return Target(known.file, known.job, known.seen.sha256 if known.seen else None)
 
 
+def is_as_left(path: str, seen: Seen) -> bool:
+    """Whether a file on the disk is still what a job left: the same size and time, or the same content."""
+    found = _look(path)
+    if found is None or not stat.S_ISREG(found.st_mode) or found.st_size != seen.size:
+        return False
+    return found.st_mtime_ns == seen.mtime_ns or (seen.sha256 is not None and _hash(path) == seen.sha256)
+
+
 def _look(path: str) -> os.stat_result | None:
     try:
         return os.stat(path)  # noqa: PTH116 (as above)
