@@ -157,7 +157,7 @@ class Crate:
         program = os.path.basename((command.split() or ["command"])[0].strip("'\""))  # noqa: PTH119 (plain strings all through)
         return self._add(
             {
-                "@id": f"#program-{quote(program)}",
+                "@id": f"#program-{_quoted(program)}",
                 "@type": "SoftwareApplication",
                 "name": program,
                 "description": f"as the command lines of the tasks call it (executor {executor})",
@@ -165,7 +165,7 @@ class Crate:
         )
 
     def _person(self, user: str) -> Entity:
-        return self._add({"@id": f"#user-{quote(user)}", "@type": "Person", "name": user or "unknown"})
+        return self._add({"@id": f"#user-{_quoted(user)}", "@type": "Person", "name": user or "unknown"})
 
     # --- files --------------------------------------------------------------------------------------
 
@@ -203,7 +203,7 @@ class Crate:
             self.files[name] = path
             return self._add({"@id": name, **entity})
         # What is not in the crate is named by where it was: an address of its own, which promises nothing.
-        return self._add({"@id": f"file://{quote(path)}{'/' if folder else ''}", **entity})
+        return self._add({"@id": f"file://{_quoted(path)}{'/' if folder else ''}", **entity})
 
     def _on_disk(self, path: str) -> str:
         return os.path.join(self._folder, path)  # noqa: PTH118 (as above)
@@ -259,11 +259,16 @@ def _is_as_seen(path: str, size: int, mtime_ns: int) -> bool:
     return (now.st_size, now.st_mtime_ns) == (size, mtime_ns) and size <= _LARGEST
 
 
+def _quoted(text: str) -> str:
+    """Return a text for an address: stray bytes of a file's name as those bytes."""
+    return quote(text.encode("utf-8", "surrogateescape"))
+
+
 def _id_of(path: str) -> str:
     """Return a path below the project as an id within the crate, "" for one elsewhere."""
     if path.startswith(("/", "../")) or re.search(r"(^|/)\.\.?(/|$)", path) or path == METADATA:
         return ""
-    return quote(path, errors="surrogateescape")
+    return _quoted(path)
 
 
 def _parts(name: str) -> list[str]:

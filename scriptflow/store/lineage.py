@@ -182,10 +182,13 @@ def has_hash_of_size(reader: StoreReader, size: int) -> bool:
 
 def made_below(reader: StoreReader, folder: str, limit: int) -> list[str]:
     """Return files that jobs made in a folder."""
+    # A path in the project's own folder is stored without it, any other one from / on.
+    inside = reader._root.to_column(f"{folder}/x")
+    low, high = ("0", "\U0010ffff") if inside == "x" else _within(reader._root.to_column(folder))
     rows = reader._rows(
         "SELECT path FROM files f WHERE path >= ? AND path < ? AND EXISTS "
         "(SELECT 1 FROM edges WHERE file = f.id AND made = 1) ORDER BY path LIMIT ?",
-        (*_within(reader._root.to_column(folder)), limit),
+        (low, high, limit),
     )
     return [reader._root.from_column(path) for (path,) in rows]
 
