@@ -143,11 +143,11 @@ def ask_all(folder: str, count: int) -> None:
         shown("what did one fit go into", lambda: steps(lineage.down, f"work/fit-{middle}.json"))
         shown("what did the shared input go into", lambda: steps(lineage.down, "settings.toml"))
         known = hashlib.sha256(f"work/fit-{middle}.json".encode()).hexdigest()
-        shown("who made this content", lambda: lineage.made_as(reader, f"sha256:{known}", 10))
-        shown("who made this unknown content", lambda: lineage.made_as(reader, "sha256:" + "1" * 64, 10))
+        shown("who made this content", lambda: lineage.made_as(reader, f"sha256:{known}", 10) is not None)
+        shown("who made this unknown content", lambda: lineage.made_as(reader, "sha256:" + "1" * 64, 10) is not None)
         shown("is there a hash for this size", lambda: lineage.has_hash_of_size(reader, 12345))
     command = [sys.executable, "-m", "scriptflow", "trace", f"work/fit-{middle}.json"]
-    #    shown("scriptflow trace FILE", lambda: len(subprocess.check_output(command, cwd=folder, stderr=subprocess.STDOUT)))
+    shown("scriptflow trace FILE", lambda: f"{len(subprocess.check_output(command, cwd=folder))} bytes")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
 }
+ALIASES = {"lineage": "trace"}
+"""Second names of commands, which the help does not list."""
+
 _NAMES = {"FLOW": flow_names, "RUN": run_names, "TASK": task_names}
 
 
@@ -68,6 +71,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
@@ -82,7 +86,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of the first word; a word that is none names the nearest."""
-        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+        if args and args[0] not in (*COMMANDS, *ALIASES) and not ctx.resilient_parsing:
             from scriptflow.core.nearest import nearest
 
             near = nearest(args[0], COMMANDS)

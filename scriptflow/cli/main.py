@@ -25,7 +25,6 @@ COMMANDS = {
     "show": "scriptflow.cli.show:command",
     "logs": "scriptflow.cli.logs:command",
     "trace": "scriptflow.cli.trace:command",
-    "lineage": "scriptflow.cli.trace:command",
     "graph": "scriptflow.cli.graph:command",
     "report": "scriptflow.cli.report:command",
     "archive": "scriptflow.cli.archive:command",

@@ -36,6 +36,7 @@ def command(
     """Show how a file was made: task, command, times, who, where, and the same of its inputs back to the sources.
 
     A copied or renamed file is found by its content, where hashes are recorded (files up to 64 MB, by default).
+    `lineage` is another name of this command.
 
     \b
     Examples:
