@@ -210,24 +210,28 @@ class Crate:
 
 
 def write_crate(crate: Crate, output: str) -> tuple[int, int]:
-    """Write metadata and files into a new folder; return how many files are in it and how many are only named.
+    """Write a crate into a new folder, whole or not at all; return how many files it holds and how many it only names.
 
     Raises:
         UsageError: there is something already, or it cannot be written.
     """
     metadata = crate.metadata()
+    if os.path.lexists(output):
+        raise UsageError(f"{output} is there already", do="-o NEW_FOLDER")
+    beside = f"{output}.{os.getpid()}.part"
     try:
-        os.makedirs(output)  # noqa: PTH103 (as above)
+        os.makedirs(beside)  # noqa: PTH103 (as above)
         for name, path in crate.files.items():
-            to = os.path.join(output, *_parts(name))  # noqa: PTH118 (as above)
+            to = os.path.join(beside, *_parts(name))  # noqa: PTH118 (as above)
             os.makedirs(os.path.dirname(to), exist_ok=True)  # noqa: PTH103, PTH120 (as above)
             shutil.copy2(path, to)
-        with open(os.path.join(output, METADATA), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123 (as above)
+        with open(os.path.join(beside, METADATA), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123 (as above)
             json.dump(metadata, file, indent=2)
-    except FileExistsError as error:
-        raise UsageError(f"{output} is there already", do="-o NEW_FOLDER") from error
+        os.rename(beside, output)  # noqa: PTH104 (as above)
     except OSError as error:
         raise UsageError(f"cannot write {output}", why=error.strerror or str(error), do="-o NEW_FOLDER") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     graph = metadata["@graph"]
     data = sum(_is_data(entity) for entity in graph)  # type: ignore[attr-defined]  # the list that metadata() made
     return len(crate.files), data - len(crate.files)
