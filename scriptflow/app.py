@@ -13,7 +13,7 @@ from scriptflow.engine.drive import Driver
 from scriptflow.engine.head import Head as Engine
 from scriptflow.engine.selection import Enough
 from scriptflow.errors import ScriptflowError, StoreUnwritable, UsageError
-from scriptflow.outcome import Plan, PlannedTask, RunOptions, RunResult
+from scriptflow.outcome import Plan, PlannedTask, RunOptions, RunResult, declared_by
 from scriptflow.session import STORE, Session, make_executors, pools_of, selection_of
 
 TYPE_CHECKING = False
@@ -96,8 +96,11 @@ def _mentions_asyncio(file: str) -> bool:
         return False
 
 
-def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions) -> Plan:
-    """Say what a run would do; nothing is started and nothing written."""
+def plan_flow(
+    flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions, *,
+    with_declared: bool = False,
+) -> Plan:  # fmt: skip
+    """Say what a run would do, ``with_declared`` also of what tasks the flow is; nothing is started or written."""
     from scriptflow.engine.plan import Planner
 
     os.chdir(flow_file.folder)
@@ -136,7 +139,8 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
         if reader is not None:
             reader.close()
     lives = planner[0].would_run if planner else []
-    return Plan(flow.name, [PlannedTask(life.name, life.reason_pairs()) for life in lives], head.skipped, stopped_at)
+    would_run = [PlannedTask(life.name, life.reason_pairs()) for life in lives]
+    return Plan(flow.name, would_run, head.skipped, stopped_at, declared_by(head) if with_declared else ())
 
 
 def _what_is_recorded(folder: str) -> tuple[dict[str, Any], Any]:

@@ -135,6 +135,12 @@ class NotFound(UsageError):
     slug = "not-found"
 
 
+class ArchiveError(UsageError):
+    """An archive of a run is damaged, or is not what it says."""
+
+    slug = "archive"
+
+
 # --- the graph of tasks ---------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scriptflow.core.states import SKIPPED, SUCCEEDED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.records import RunCounts
     from scriptflow.core.states import RunState
+    from scriptflow.engine.head import Head
 
 
 class RunOptions:
@@ -107,6 +110,21 @@ class PlannedTask:
         self.reasons = reasons
 
 
+class DeclaredTask:
+    """A task of a planned flow: its name ``task``, its ``group``, the names it ``needs``, and its ``state``.
+
+    The state is ``would run``, ``up to date``, or ``waiting`` where the plan did not come to it.
+    """
+
+    __slots__ = ("group", "needs", "state", "task")
+
+    def __init__(self, task: str, group: str, state: str, needs: tuple[str, ...]) -> None:
+        self.task = task
+        self.group = group
+        self.state = state
+        self.needs = needs
+
+
 class Plan:
     """What a run would do.
 
@@ -116,11 +134,26 @@ class Plan:
         up_to_date: how many tasks would not.
         complete: False where the flow reads something that only a real run could give.
         stopped_at: the place where a plan that is not complete ends, and why, else empty.
+        declared: all tasks that the flow declared; empty unless it was asked for.
     """
 
-    def __init__(self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str) -> None:
+    def __init__(
+        self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str,
+        declared: Sequence[DeclaredTask] = (),
+    ) -> None:  # fmt: skip
         self.flow = flow
         self.would_run = tuple(would_run)
         self.up_to_date = up_to_date
         self.complete = not stopped_at
         self.stopped_at = stopped_at
+        self.declared = tuple(declared)
+
+
+def declared_by(head: Head) -> list[DeclaredTask]:
+    """Return all tasks that a head knows after a plan."""
+    words = {SKIPPED: "up to date", SUCCEEDED: "would run"}
+    found = []
+    for task in head.declared.everyone():
+        needs = dict.fromkeys([up.name for up in head.declared.upstream(task)])
+        found.append(DeclaredTask(task.name, task._group, words.get(task._state, "waiting"), tuple(needs)))
+    return found

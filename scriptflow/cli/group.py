@@ -30,6 +30,11 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "trace": "Show how a file was made, back to the sources.",
+        "graph": "Draw a flow or a run.",
+        "report": "Write a run as one HTML file.",
+        "archive": "Write a run as one portable file.",
+        "open": "Unpack an archived run to look at it.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",
@@ -40,6 +45,9 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
 }
+ALIASES = {"lineage": "trace"}
+"""Second names of commands, which the help does not list."""
+
 _NAMES = {"FLOW": flow_names, "RUN": run_names, "TASK": task_names}
 
 
@@ -64,6 +72,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
@@ -78,7 +87,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of the first word; a word that is none names the nearest."""
-        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+        if args and args[0] not in (*COMMANDS, *ALIASES) and not ctx.resilient_parsing:
             from scriptflow.core.nearest import nearest
 
             near = nearest(args[0], COMMANDS)

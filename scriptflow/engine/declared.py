@@ -72,9 +72,13 @@ class Declared:
 
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never sent; patterns for copies are none of them."""
+        return [task for task in self.everyone() if task._state is NEW]
+
+    def everyone(self) -> list[Task]:
+        """Return all tasks that are known; patterns for copies are none of them."""
         known = (*self.producers.values(), *self._made, *self.names.values())
         made = {id(task): task for task in known}
-        return [task for task in made.values() if task._state is NEW and not _is_template(task)]
+        return [task for task in made.values() if not _is_template(task)]
 
     def owner(self, task: Task) -> Task:
         """Return the task that stands for this one and all its equals; from now on it cannot be edited.

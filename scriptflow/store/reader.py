@@ -139,6 +139,11 @@ class StoreReader:
         newest = self._runs("WHERE id IN (SELECT max(id) FROM runs GROUP BY flow) ORDER BY id DESC", ())
         return {run.flow: run for run in newest}
 
+    def software(self, run_id: int) -> tuple[str, str]:
+        """Return the versions of Python and of scriptflow that a run was made with."""
+        python, version = self._rows("SELECT python, version FROM runs WHERE id = ?", (run_id,))[0]
+        return python, version
+
     def durations(self, flow: str) -> dict[str, float]:
         """Map each group to the mean seconds of its tasks in the flow's last run that succeeded and ran some."""
         rows = self._rows(
