@@ -221,6 +221,15 @@ def keep_log(path: str) -> None:
         logger.propagate = False
 
 
+def mentions_asyncio(file: str) -> bool:
+    """Whether a flow's file speaks of asyncio, so that it had better be there from the start."""
+    try:
+        with open(file, "rb") as source:
+            return b"asyncio" in source.read()
+    except OSError:
+        return False
+
+
 def selection_of(settings: Settings, options: RunOptions) -> Selection:
     """Return which tasks a run is about."""
     return Selection((*settings.force, *options.force), options.only, options.until)

@@ -23,6 +23,7 @@ SECTIONS = {
     "Run": {
         "run": "Run a flow: only tasks that are not up to date.",
         "plan": "Show what a run would do, and why.",
+        "why": "Say why a task would run, or does not.",
     },
     "Look": {
         "list": "List flows, their parameters and last state.",

@@ -163,7 +163,7 @@ def run(request: Request) -> int:
 def plan(request: Request, *, exit_code: bool = False) -> int:
     """Print what a run would do and why; return 0, or with ``exit_code`` 3 when there is something to do."""
     what = ready(request)
-    from scriptflow.app import plan_flow
+    from scriptflow.plans import plan_flow
 
     try:
         found = plan_flow(what.flow_file, what.flow, what.params, what.settings, what.options)

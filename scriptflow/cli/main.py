@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "scriptflow.cli.run:command",
     "plan": "scriptflow.cli.plan:command",
+    "why": "scriptflow.cli.why:command",
     "list": "scriptflow.cli.list:command",
     "status": "scriptflow.cli.status:command",
     "runs": "scriptflow.cli.runs:command",

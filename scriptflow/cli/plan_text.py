@@ -8,7 +8,7 @@ from scriptflow.cli.reading import echo_lines, stdout_look, stdout_width
 from scriptflow.terminal.words import count, reason, short_reasons
 
 if TYPE_CHECKING:
-    from scriptflow.app import Plan
+    from scriptflow.outcome import Plan
     from scriptflow.terminal.look import Look
 
 TASK_LINES = 200

@@ -41,7 +41,16 @@ def make_folder(folder: str) -> bool:
 
 def remove_folder(folder: str) -> None:
     """Remove the folder of a store that holds nothing; one with anything else in it stays."""
-    for name in (".gitignore", "scriptflow.log", "runs.db", "runs.db-wal", "runs.db-shm", "runs.db-journal", "lock"):
+    for name in (
+        ".gitignore",
+        "blank",
+        "scriptflow.log",
+        "runs.db",
+        "runs.db-wal",
+        "runs.db-shm",
+        "runs.db-journal",
+        "lock",
+    ):
         with suppress(OSError):
             os.unlink(f"{folder}/{name}")  # noqa: PTH108 (pathlib is slow to load)
     for path in (f"{folder}/logs", f"{folder}/jobs", folder):

@@ -9,7 +9,7 @@ from scriptflow import database
 from scriptflow.errors import NotFound, StoreDamaged, StoreError
 from scriptflow.store import damage
 from scriptflow.store.lock import is_locked, read_owner
-from scriptflow.store.reading import read_job, read_jobs, read_latest, read_runs
+from scriptflow.store.reading import read_job, read_jobs, read_latest, read_latest_of, read_runs
 from scriptflow.store.text import DATABASE, Root, from_column, to_column
 
 TYPE_CHECKING = False
@@ -213,9 +213,34 @@ class StoreReader:
         rows = self._rows("SELECT max(last) FROM tasks WHERE name = ?", (to_column(task),))
         return None if rows[0][0] is None else self.job(rows[0][0])
 
+    def job_before(self, task: str, number: int) -> JobRecord | None:
+        """Return the newest job of the task of that name before a job, with its reasons and files."""
+        rows = self._rows(
+            "SELECT id FROM jobs WHERE id < ? AND task IN (SELECT id FROM tasks WHERE name = ?) "
+            "ORDER BY id DESC LIMIT 1",
+            (number, to_column(task)),
+        )
+        return self.job(rows[0][0]) if rows else None
+
+    def reasons(self, run_id: int) -> dict[int, tuple[tuple[str, str], ...]]:
+        """Map each job of a run to its reasons."""
+        found: dict[int, list[tuple[str, str]]] = {}
+        for job, code, detail in self._rows(
+            "SELECT s.job, s.code, s.detail FROM runs r JOIN reasons s "
+            "ON s.job BETWEEN r.first_job AND coalesce(r.last_job, 9223372036854775807) WHERE r.id = ? "
+            "ORDER BY s.job, s.position",
+            (run_id,),
+        ):
+            found.setdefault(job, []).append((from_column(code), from_column(detail or "")))
+        return {job: tuple(pairs) for job, pairs in found.items()}
+
     def latest(self) -> dict[str, Latest]:
         """Map each recorded output to what its last job left: what a plan needs."""
         return self._read(lambda connection: read_latest(connection, self._root))
+
+    def latest_of(self, path: str) -> Latest | None:
+        """Return what the last job of one output left, None when none is recorded."""
+        return self._read(lambda connection: read_latest_of(connection, self._root, path))
 
     # --- names ------------------------------------------------------------------------------------
 
