@@ -162,6 +162,7 @@ def run(request: Request) -> int:
 
 def plan(request: Request, *, exit_code: bool = False) -> int:
     """Print what a run would do and why; return 0, or with ``exit_code`` 3 when there is something to do."""
+    sys.dont_write_bytecode = True  # also of the user's own modules nothing is written
     what = ready(request)
     from scriptflow.plans import plan_flow
 
@@ -180,6 +181,7 @@ def plan(request: Request, *, exit_code: bool = False) -> int:
         _print_json(
             {"schema": 1, "flow": found.flow, "would_run": would_run}
             | {"up_to_date": found.up_to_date, "complete": found.complete}
+            | ({} if found.complete else {"certain": found.certain, "stopped_at": found.stopped_at})
         )
     else:
         from scriptflow.cli.plan_text import print_plan
