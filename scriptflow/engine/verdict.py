@@ -64,7 +64,9 @@ def reasons_of(life: Life) -> tuple[Reason, ...]:
         return ()
     if not reasons and last is not None and not any(seen.racy for seen in life.inputs):
         head.dispatcher.looked(last.job, life.outputs, signature_of((*life.inputs, *outputs)))
-    planned = head.dispatcher.extra_reasons(life)
+    # Where nothing is there to be older than an input, that nothing is there is the reason; so a run sees it, too.
+    known = last is not None or any(seen.size != MISSING for seen in outputs)
+    planned = head.dispatcher.extra_reasons(life) if known else ()
     return in_order((*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"]))
 
 
