@@ -122,13 +122,14 @@ def _folder_of(file: str) -> str:
     return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
 
 
-def _settings(folder: str, settings: Settings | Mapping[str, object] | None) -> Settings:
+def _settings(folder: str, settings: Settings | Mapping[str, object] | None, flow: object = None) -> Settings:
     from scriptflow.core.config import Settings as Known
     from scriptflow.settings_files import load_settings
 
     if isinstance(settings, Known):
         return settings
-    return load_settings(folder, flags=[("settings=", settings)] if settings else ())
+    mark = getattr(flow, "__scriptflow_flow__", None)
+    return load_settings(folder, mark=mark, flags=[("settings=", settings)] if settings else ())
 
 
 def run(
@@ -158,7 +159,7 @@ def run(
     if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
         raise UsageError("sf.run cannot be called while an event loop runs", do="await sf.run_async(...)")
     folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
-    session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
+    session = Session(folder, name, params, _settings(folder, settings, flow), RunOptions(), listeners)
     result = _driven(session, make, at_once=False)
     if result.error is not None and not isinstance(result.error, ScriptflowError):
         raise result.error
@@ -176,7 +177,7 @@ async def run_async(
 ) -> RunResult:
     """Do what ``run`` does on the loop that runs already, in a notebook for one."""
     folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
-    session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
+    session = Session(folder, name, params, _settings(folder, settings, flow), RunOptions(), listeners)
     head = session.head
     head.enter()
     value: object = None

@@ -102,8 +102,8 @@ def ready(request: Request) -> Ready:
     from scriptflow.settings_files import load_settings
 
     flow_file = load_flow_file(request.file)
-    settings = load_settings(flow_file.folder, profile=request.profile, flags=request.flags)
     flow, params = _chosen(request, flow_file)
+    settings = load_settings(flow_file.folder, profile=request.profile, mark=flow.options, flags=request.flags)
     from scriptflow.app import RunOptions  # after all that may go wrong: it loads the engine
 
     options = RunOptions(

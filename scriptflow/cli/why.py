@@ -110,10 +110,10 @@ class Question:
 
         given, file = self._given, self.flow_file
         flags = [("--check", {"check": given["check"]})] if given["check"] else []
-        settings = load_settings(file.folder, profile=given["profile"], flags=flags)
         reader = open_reader(file.folder)
         try:
             flow = file.choose(given["flow"] or self._recorded_flow(reader))
+            settings = load_settings(file.folder, profile=given["profile"], mark=flow.options, flags=flags)
             params = self._params(flow, reader)
             named = set(reader.find_tasks(self.what)) if reader and self.what.startswith("state:") else None
         finally:
