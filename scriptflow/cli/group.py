@@ -31,6 +31,7 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "suggest": "Suggest memory, cpus and time from past runs.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

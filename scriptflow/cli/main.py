@@ -25,6 +25,7 @@ COMMANDS = {
     "runs": "scriptflow.cli.runs:command",
     "show": "scriptflow.cli.show:command",
     "logs": "scriptflow.cli.logs:command",
+    "suggest": "scriptflow.cli.suggest:command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

@@ -6,6 +6,7 @@ import os
 import sqlite3
 
 from scriptflow import database
+from scriptflow.core.frozen import frozen
 from scriptflow.errors import NotFound, StoreDamaged, StoreError
 from scriptflow.store import damage
 from scriptflow.store.lock import is_locked, read_owner
@@ -25,8 +26,23 @@ if TYPE_CHECKING:
 
 _SAMPLE = 10_000
 """How many jobs of a run tell how long its tasks take."""
+_MEASURED = 100_000
+"""How many jobs tell what tasks take."""
 _OF_RUN = "j.id BETWEEN r.first_job AND coalesce(r.last_job, 9223372036854775807)"
 """Where a run's jobs stand in their table: said beside ``j.run``, it saves a scan of all other runs."""
+
+
+@frozen
+class Measured:
+    """What one job took, what it had asked for, and why it was stopped, if it was."""
+
+    task: str
+    seconds: float
+    max_rss_bytes: int | None
+    cpu_s: float | None
+    cpus: int
+    memory_bytes: int | None
+    cause: str | None
 
 
 class StoreReader:
@@ -150,6 +166,24 @@ class StoreReader:
             (to_column(flow), _SAMPLE),
         )
         return {from_column(group or ""): mean / 1e6 for group, mean in rows if mean is not None}
+
+    def measured(self, flow: str) -> list[Measured]:
+        """Return what a flow's jobs took, the newest first: those that ended well, or were stopped for taking more."""
+        rows = self._rows(
+            "SELECT t.name, j.ended - j.began, j.max_rss_bytes, j.cpu_us, j.cpus, j.memory_bytes, j.cause "  # noqa: S608 (ours)
+            f"FROM runs r JOIN jobs j ON {_OF_RUN} AND j.run = r.id JOIN tasks t ON t.id = j.task "
+            "WHERE r.flow = ? AND j.began IS NOT NULL AND j.ended IS NOT NULL "
+            "AND (j.state = 'succeeded' OR j.cause IN ('out-of-memory', 'walltime', 'timeout')) "
+            "ORDER BY r.id DESC, j.id DESC LIMIT ?",
+            (to_column(flow), _MEASURED),
+        )
+        return [
+            Measured(
+                task=from_column(name), seconds=us / 1e6, max_rss_bytes=rss, cpu_s=None if cpu is None else cpu / 1e6,
+                cpus=cpus, memory_bytes=memory, cause=cause,
+            )
+            for name, us, rss, cpu, cpus, memory, cause in rows
+        ]  # fmt: skip
 
     def _runs(self, where: str, parameters: Iterable[object]) -> list[RunRecord]:
         records = self._read(lambda connection: read_runs(connection, where, parameters, dead=False))
