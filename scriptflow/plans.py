@@ -81,7 +81,7 @@ def explain_tasks(
         chosen = list(choose(head))
         if error is not None and not chosen:
             raise error
-        found = [_explained(head, task) for task in chosen]
+        found = [_explained(head, task, whole=few) for task in chosen]
         read = planner[0].reads.first if planner else ""
         return found, read or (_where(error, flow_file) if error is not None else "")
 
@@ -103,8 +103,8 @@ class Asked(dict[str, "Latest"]):
         return self[path]
 
 
-def _explained(head: LateHead, task: Task) -> Explained:
-    """Decide one task, and gather what it was compared with."""
+def _explained(head: LateHead, task: Task, *, whole: bool) -> Explained:
+    """Decide one task, and gather what it was compared with; unless ``whole``, of an up-to-date one only that."""
     from scriptflow.engine.life import Life
     from scriptflow.engine.verdict import last_job, look
 
@@ -113,6 +113,11 @@ def _explained(head: LateHead, task: Task) -> Explained:
     if isinstance(life, Life) and state in (FAILED, CANCELLED):
         raise life.error()
     if not isinstance(life, Life):
+        if not whole:
+            return Explained(
+                task=str(task.name), run=False, reasons=(), last=None, manifest="", files=(), place=task.place,
+                by_content=False, content=head.hashes.of,
+            )  # fmt: skip
         life = Life(head, task)
         look(life)
     outputs = [head.files.seen(path, "out") for path in life.outputs]
