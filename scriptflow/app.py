@@ -1,4 +1,4 @@
-"""Drive a flow with a head made from settings: from the command line, from plain Python, as a plan."""
+"""Drive a flow with a head made from settings: from the command line, from plain Python."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import os
 import sys
 from contextlib import suppress
 
-from scriptflow.core.context import HEAD, PLANNING
+from scriptflow.core.context import HEAD
 from scriptflow.core.states import RunState
-from scriptflow.engine.bus import Bus
 from scriptflow.engine.drive import Driver
-from scriptflow.engine.head import Head as Engine
 from scriptflow.engine.selection import Enough
-from scriptflow.errors import ScriptflowError, StoreUnwritable, UsageError
-from scriptflow.outcome import Plan, PlannedTask, RunOptions, RunResult, declared_by
-from scriptflow.session import STORE, Session, make_executors, pools_of, selection_of
+from scriptflow.errors import ScriptflowError, UsageError
+from scriptflow.outcome import RunOptions, RunResult
+from scriptflow.session import Session, mentions_asyncio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.config import Settings
     from scriptflow.core.interfaces import Listener
-    from scriptflow.engine.dispatch import Dispatcher
-    from scriptflow.engine.plan import Planner
+    from scriptflow.engine.head import Head as Engine
     from scriptflow.flowfile.discover import Flow, FlowFile
 
 
@@ -47,7 +44,7 @@ def run_flow(
     """
     os.chdir(flow_file.folder)
     session = Session(flow_file.folder, flow.name, params, settings, options, listeners)
-    at_once = _mentions_asyncio(flow.file)
+    at_once = mentions_asyncio(flow.file)
     result = _driven(session, lambda: flow.function(**params), at_once=at_once)
     error = result.error
     if isinstance(error, SystemExit):
@@ -85,87 +82,6 @@ def _driven(session: Session, make: Callable[[], Coroutine[Any, Any, Any]], *, a
             error = None
         result = session.finish(value, error, driver.stopped_by)
     return result
-
-
-def _mentions_asyncio(file: str) -> bool:
-    """Whether a flow's file speaks of asyncio, so that it had better be there from the start."""
-    try:
-        with open(file, "rb") as source:
-            return b"asyncio" in source.read()
-    except OSError:
-        return False
-
-
-def plan_flow(
-    flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions, *,
-    with_declared: bool = False,
-) -> Plan:  # fmt: skip
-    """Say what a run would do, ``with_declared`` also of what tasks the flow is; nothing is started or written."""
-    from scriptflow.engine.plan import Planner
-
-    os.chdir(flow_file.folder)
-    planner: list[Planner] = []
-    latest, reader = _what_is_recorded(flow_file.folder)
-
-    def make(head: Engine) -> Dispatcher:
-        executors = make_executors(settings, f"{flow_file.folder}/{STORE}")
-        planner.append(Planner(head, pools_of(executors), executors.__getitem__))
-        return planner[0]
-
-    head = Engine(
-        folder=flow_file.folder, store=reader, latest=latest, settings=settings, bus=Bus(), dispatcher=make,
-        selection=selection_of(settings, options),
-    )  # fmt: skip
-    token = PLANNING.set(True)
-    head.enter()
-    stopped_at = ""
-    driver = Driver(head, flow.function(**params))
-    try:
-        driver.run(at_once=_mentions_asyncio(flow.file))
-    except Enough:
-        pass
-    except ScriptflowError as error:
-        if not (planner and planner[0].would_run):
-            raise
-        stopped_at = f"{error.place or flow_file.path}: {error.what}"
-    except Exception as error:
-        if not (planner and planner[0].would_run):
-            raise
-        stopped_at = _where(error, flow_file.path)
-    finally:
-        driver.close()
-        head.leave()
-        PLANNING.reset(token)
-        if reader is not None:
-            reader.close()
-    lives = planner[0].would_run if planner else []
-    would_run = [PlannedTask(life.name, life.reason_pairs()) for life in lives]
-    return Plan(flow.name, would_run, head.skipped, stopped_at, declared_by(head) if with_declared else ())
-
-
-def _what_is_recorded(folder: str) -> tuple[dict[str, Any], Any]:
-    """Return what the store knows, read only, and the reader; nothing when there is no store."""
-    path = f"{folder}/{STORE}"
-    try:
-        os.stat(f"{path}/runs.db")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}, None
-    except OSError as error:
-        raise StoreUnwritable(f"cannot read {path}", why=error.strerror or str(error)) from error
-    from scriptflow.store.reader import StoreReader
-
-    reader = StoreReader(path, relative=True, still=True)
-    return reader.latest(), reader
-
-
-def _where(error: BaseException, file: str) -> str:
-    line = 0
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f"{os.path.basename(file)}:{line}: {type(error).__name__}: {error}"
 
 
 # --- from Python ----------------------------------------------------------------------------------
@@ -206,13 +122,14 @@ def _folder_of(file: str) -> str:
     return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
 
 
-def _settings(folder: str, settings: Settings | Mapping[str, object] | None) -> Settings:
+def _settings(folder: str, settings: Settings | Mapping[str, object] | None, flow: object = None) -> Settings:
     from scriptflow.core.config import Settings as Known
     from scriptflow.settings_files import load_settings
 
     if isinstance(settings, Known):
         return settings
-    return load_settings(folder, flags=[("settings=", settings)] if settings else ())
+    mark = getattr(flow, "__scriptflow_flow__", None)
+    return load_settings(folder, mark=mark, flags=[("settings=", settings)] if settings else ())
 
 
 def run(
@@ -242,7 +159,7 @@ def run(
     if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
         raise UsageError("sf.run cannot be called while an event loop runs", do="await sf.run_async(...)")
     folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
-    session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
+    session = Session(folder, name, params, _settings(folder, settings, flow), RunOptions(), listeners)
     result = _driven(session, make, at_once=False)
     if result.error is not None and not isinstance(result.error, ScriptflowError):
         raise result.error
@@ -260,7 +177,7 @@ async def run_async(
 ) -> RunResult:
     """Do what ``run`` does on the loop that runs already, in a notebook for one."""
     folder, name, make = _flow_of(flow, params, sys._getframe(1).f_code.co_filename)
-    session = Session(folder, name, params, _settings(folder, settings), RunOptions(), listeners)
+    session = Session(folder, name, params, _settings(folder, settings, flow), RunOptions(), listeners)
     head = session.head
     head.enter()
     value: object = None
@@ -372,4 +289,4 @@ async def _until_the_loop_ends(session: Session, key: int) -> AsyncGenerator[Non
         await _rest(session, None, None)
 
 
-__all__ = ["Head", "Plan", "PlannedTask", "RunOptions", "RunResult", "plan_flow", "run", "run_async", "run_flow"]
+__all__ = ["Head", "RunOptions", "RunResult", "run", "run_async", "run_flow"]

@@ -64,10 +64,12 @@ def connect_read_only(path: str, *, busy_s: float = 5.0, still: bool = False) ->
     Args:
         path: the database.
         busy_s: how long to wait for a writer.
-        still: nobody writes, so that SQLite's helper files need not be made where they are not.
+        still: nobody writes, and no byte beside the database is to change: SQLite's helper files are not made where
+            they are not, and where a killed writer left some, a copy is read.
     """
-    if still and not os.path.exists(path + "-wal"):  # noqa: PTH110 (as above)
-        return _reading(path, "immutable=1", busy_s)
+    if still:
+        left = [end for end in ("-wal", "-journal") if _has_content(path + end)]
+        return _copied(path, left) if left else _reading(path, "immutable=1", busy_s)
     try:
         return _reading(path, "mode=ro", busy_s)
     except sqlite3.OperationalError as error:
@@ -82,6 +84,34 @@ def connect_read_only(path: str, *, busy_s: float = 5.0, still: bool = False) ->
         if name not in _CANNOT_OPEN or os.path.exists(path + "-shm") or not os.path.isfile(path):  # noqa: PTH110, PTH113 (as above)
             raise
         return _reading(path, "immutable=1", busy_s)
+
+
+def _has_content(path: str) -> bool:
+    try:
+        return os.path.getsize(path) > 0  # noqa: PTH202 (pathlib is slow to load)
+    except OSError:
+        return False
+
+
+def _copied(path: str, ends: Sequence[str]) -> sqlite3.Connection:
+    """Read a database, with the helper files of these endings, into memory; by way of a temporary folder."""
+    import shutil
+    import tempfile
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="scriptflow-") as folder:
+            for end in ("", *ends):
+                shutil.copyfile(path + end, f"{folder}/copy{end}")
+            there = sqlite3.connect(f"{folder}/copy")
+            try:
+                copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                there.backup(copy)
+            finally:
+                there.close()
+    except OSError as error:
+        raise sqlite3.OperationalError(f"cannot copy {path}: {error.strerror}") from error
+    copy.execute("PRAGMA query_only=ON")
+    return copy
 
 
 def _reading(path: str, how: str, busy_s: float) -> sqlite3.Connection:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from scriptflow.core.states import SKIPPED, SUCCEEDED
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from scriptflow.core.records import RunCounts
+    from scriptflow.core.records import JobRecord, RunCounts, Seen
     from scriptflow.core.states import RunState
-    from scriptflow.engine.head import Head
+    from scriptflow.errors import Place
 
 
 class RunOptions:
@@ -133,12 +131,13 @@ class Plan:
         would_run: the tasks that would run, in order.
         up_to_date: how many tasks would not.
         complete: False where the flow reads something that only a real run could give.
-        stopped_at: the place where a plan that is not complete ends, and why, else empty.
+        stopped_at: the place where a plan that is not complete ends to be certain, and why, else empty.
+        certain: how many of the tasks that would run come before that place.
         declared: all tasks that the flow declared; empty unless it was asked for.
     """
 
     def __init__(
-        self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str,
+        self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str, certain: int,
         declared: Sequence[DeclaredTask] = (),
     ) -> None:  # fmt: skip
         self.flow = flow
@@ -146,14 +145,42 @@ class Plan:
         self.up_to_date = up_to_date
         self.complete = not stopped_at
         self.stopped_at = stopped_at
+        self.certain = certain
         self.declared = tuple(declared)
 
 
-def declared_by(head: Head) -> list[DeclaredTask]:
-    """Return all tasks that a head knows after a plan."""
-    words = {SKIPPED: "up to date", SUCCEEDED: "would run"}
-    found = []
-    for task in head.declared.everyone():
-        needs = dict.fromkeys([up.name for up in head.declared.upstream(task)])
-        found.append(DeclaredTask(task.name, task._group, words.get(task._state, "waiting"), tuple(needs)))
-    return found
+class Explained:
+    """Why one task would run, or what makes it up to date.
+
+    Attributes:
+        task: its name.
+        run: whether it would run.
+        reasons: all of them, as (code, detail).
+        last: the record of the job it is compared with, None when there is none.
+        manifest: what it is now.
+        files: its inputs and outputs as they are now.
+        place: the line that made it.
+        by_content: whether content decides where stats differ.
+        content: returns the hash of a file as it is now.
+        upstream: the tasks right before it that would run too.
+        executor: the one it names, None where any will do.
+        retries: how many more jobs it may have after a failed one.
+    """
+
+    def __init__(
+        self, *, task: str, run: bool, reasons: tuple[tuple[str, str], ...], last: JobRecord | None, manifest: str,
+        files: Sequence[Seen], place: Place | None, by_content: bool, content: Callable[[Seen], str | None],
+        upstream: Sequence[str] = (), executor: str | None = None, retries: int = 0,
+    ) -> None:  # fmt: skip
+        self.task = task
+        self.run = run
+        self.reasons = reasons
+        self.last = last
+        self.manifest = manifest
+        self.files = tuple(files)
+        self.place = place
+        self.by_content = by_content
+        self.content = content
+        self.upstream = tuple(upstream)
+        self.executor = executor
+        self.retries = retries

@@ -168,8 +168,10 @@ class Session:
         elif error is not None or counts.failed:
             status = RunState.FAILED
         seconds = time() - self.started
+        began = bool(works and works.began)
+        wrong_use = not began and isinstance(error, ScriptflowError) and error.exits_with == UsageError.exits_with
         try:
-            self._close_store(status, counts, _message(error))
+            self._close_store(status, counts, _message(error), taken_back=wrong_use and not stopped_by)
         except ScriptflowError as problem:
             error, status = problem if isinstance(problem, StoreLost) else error or problem, RunState.FAILED
         self._warn_unrecorded(head.tell.release_all())
@@ -188,12 +190,18 @@ class Session:
         return RunResult(
             run=self.run, flow=self.flow, status=status, value=value, error=error, counts=counts, seconds=seconds,
             failures=[_failure(failed) for failed in works.failures] if works else (),
-            exit_code=_exit_code(error, stopped_by, failed=counts.failed, began=bool(works and works.began)),
+            exit_code=_exit_code(error, stopped_by, failed=counts.failed, began=began),
         )  # fmt: skip
 
-    def _close_store(self, status: RunState, counts: RunCounts, message: str) -> None:
+    def _close_store(self, status: RunState, counts: RunCounts, message: str, *, taken_back: bool) -> None:
+        """Record the end; of a run that was wrong use, and began nothing, no record stays."""
         try:
-            self.store.end_run(status, counts, message)
+            if taken_back:
+                with suppress(OSError):  # made for the run's logs, and there are none
+                    os.rmdir(f"{self.folder}/{STORE}/logs/{self.run}")
+                self.store.take_back_run()
+            else:
+                self.store.end_run(status, counts, message)
         finally:
             self.store.close()
 
@@ -244,6 +252,15 @@ def keep_log(path: str) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
+
+
+def mentions_asyncio(file: str) -> bool:
+    """Whether a flow's file speaks of asyncio, so that it had better be there from the start."""
+    try:
+        with open(file, "rb") as source:
+            return b"asyncio" in source.read()
+    except OSError:
+        return False
 
 
 def selection_of(settings: Settings, options: RunOptions) -> Selection:

@@ -25,13 +25,15 @@ _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 
 def load_settings(
-    folder: str, *, profile: str | None = None, flags: Sequence[Layer] = (), environ: Mapping[str, str] | None = None
-) -> Settings:
+    folder: str, *, profile: str | None = None, mark: Mapping[str, object] | None = None, flags: Sequence[Layer] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:  # fmt: skip
     """Return the settings for a flow file in ``folder``, which is loaded already.
 
     Args:
         folder: where ``scriptflow.toml`` or ``pyproject.toml`` may lie.
         profile: name of the profile, else ``SCRIPTFLOW_PROFILE`` decides.
+        mark: what ``@sf.flow(...)`` was given; its ``check`` is a setting of that flow.
         flags: layers from the command line, or from ``sf.run(settings=...)``.
         environ: the environment, ``os.environ`` when left out.
 
@@ -43,6 +45,8 @@ def load_settings(
     profile = profile or environ.get(_PROFILE)
     if profile:
         layers.append(_profile_layer(profile, settings_from(layers)))
+    if mark and mark.get("check") is not None:
+        layers.append(("@sf.flow", {"check": mark["check"]}))
     return settings_from([*layers, *environment_layers(environ), *flags])
 
 

@@ -114,9 +114,9 @@ def _is_flow(what: str, file: str | None) -> bool:
 def _of_flow(
     what: str | None, params: tuple[str, ...], params_file: str | None, file: str | None
 ) -> tuple[str, list[Node], list[Edge]]:
-    from scriptflow.app import plan_flow
     from scriptflow.cli.launch import Request, ready
     from scriptflow.pictures.graph import Node
+    from scriptflow.plans import plan_flow
 
     words = () if what is None else (what,)
     ask = ready(Request(words=words, params=params, params_file=params_file, file=file))

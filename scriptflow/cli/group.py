@@ -23,6 +23,7 @@ SECTIONS = {
     "Run": {
         "run": "Run a flow: only tasks that are not up to date.",
         "plan": "Show what a run would do, and why.",
+        "why": "Say why a task would run, or does not.",
     },
     "Look": {
         "list": "List flows, their parameters and last state.",
@@ -35,6 +36,7 @@ SECTIONS = {
         "report": "Write a run as one HTML file.",
         "archive": "Write a run as one portable file.",
         "open": "Unpack an archived run to look at it.",
+        "suggest": "Suggest memory, cpus and time from past runs.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

@@ -102,8 +102,8 @@ def ready(request: Request) -> Ready:
     from scriptflow.settings_files import load_settings
 
     flow_file = load_flow_file(request.file)
-    settings = load_settings(flow_file.folder, profile=request.profile, flags=request.flags)
     flow, params = _chosen(request, flow_file)
+    settings = load_settings(flow_file.folder, profile=request.profile, mark=flow.options, flags=request.flags)
     from scriptflow.app import RunOptions  # after all that may go wrong: it loads the engine
 
     options = RunOptions(
@@ -162,8 +162,9 @@ def run(request: Request) -> int:
 
 def plan(request: Request, *, exit_code: bool = False) -> int:
     """Print what a run would do and why; return 0, or with ``exit_code`` 3 when there is something to do."""
+    sys.dont_write_bytecode = True  # also of the user's own modules nothing is written
     what = ready(request)
-    from scriptflow.app import plan_flow
+    from scriptflow.plans import plan_flow
 
     try:
         found = plan_flow(what.flow_file, what.flow, what.params, what.settings, what.options)
@@ -180,6 +181,7 @@ def plan(request: Request, *, exit_code: bool = False) -> int:
         _print_json(
             {"schema": 1, "flow": found.flow, "would_run": would_run}
             | {"up_to_date": found.up_to_date, "complete": found.complete}
+            | ({} if found.complete else {"certain": found.certain, "stopped_at": found.stopped_at})
         )
     else:
         from scriptflow.cli.plan_text import print_plan

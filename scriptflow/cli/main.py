@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "scriptflow.cli.run:command",
     "plan": "scriptflow.cli.plan:command",
+    "why": "scriptflow.cli.why:command",
     "list": "scriptflow.cli.list:command",
     "status": "scriptflow.cli.status:command",
     "runs": "scriptflow.cli.runs:command",
@@ -29,6 +30,7 @@ COMMANDS = {
     "report": "scriptflow.cli.report:command",
     "archive": "scriptflow.cli.archive:command",
     "open": "scriptflow.cli.archive:open_command",
+    "suggest": "scriptflow.cli.suggest:command",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

@@ -93,16 +93,18 @@ def json_option(command: Any) -> Any:  # noqa: ANN401
 
 # --- what run and plan share ------------------------------------------------------------------------
 
-_PLANNED = (
-    click.argument(
-        "words", nargs=-1, type=click.UNPROCESSED, metavar="[FLOW] [--PARAMETER VALUE]...",
-        shell_complete=lambda _context, _parameter, incomplete: flow_names(incomplete),
-    ),
+_WORDS = click.argument(
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="[FLOW] [--PARAMETER VALUE]...",
+    shell_complete=lambda _context, _parameter, incomplete: flow_names(incomplete),
+)  # fmt: skip
+_SELECT = (
+    option("Select", "--only", multiple=True, metavar="GLOB", help="Run matching tasks only, if their inputs exist."),
+    option("Select", "--until", multiple=True, metavar="TASK", help="Stop when TASK is done."),
+)
+PLANNED_OPTIONS = (
     option("Parameters", "-p", "--param", "params", multiple=True, metavar="K=V", help="Give the flow a parameter."),
     option("Parameters", "--params", "params_file", metavar="FILE", help="Parameters from a JSON, TOML or YAML file."),
     option("Select", "-f", "--force", multiple=True, metavar="PATTERN", help="Run matching tasks, also if up to date."),
-    option("Select", "--only", multiple=True, metavar="GLOB", help="Run matching tasks only, if their inputs exist."),
-    option("Select", "--until", multiple=True, metavar="TASK", help="Stop when TASK is done."),
     option("Select", "--check", type=click.Choice(CHECKS), help="What tells that a file changed. [mtime]"),
     option("Run", "--executor", metavar="NAME", help="Run every task there."),
     option("Run", "--profile", metavar="NAME", help="Settings from this profile."),
@@ -111,9 +113,12 @@ _PLANNED = (
 )  # fmt: skip
 
 
+"""What also decides why a task would run."""
+
+
 def planned(command: Any) -> Any:  # noqa: ANN401
     """Add the arguments and options that decide what a run would do."""
-    for declare in reversed(_PLANNED):
+    for declare in reversed((_WORDS, *PLANNED_OPTIONS[:3], *_SELECT, *PLANNED_OPTIONS[3:])):
         command = declare(command)
     return command
 

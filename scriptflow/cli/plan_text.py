@@ -8,7 +8,7 @@ from scriptflow.cli.reading import echo_lines, stdout_look, stdout_width
 from scriptflow.terminal.words import count, reason, short_reasons
 
 if TYPE_CHECKING:
-    from scriptflow.app import Plan
+    from scriptflow.outcome import Plan
     from scriptflow.terminal.look import Look
 
 TASK_LINES = 200
@@ -29,7 +29,9 @@ def plan_lines(plan: Plan, look: Look, width: int, *, verbose: bool) -> list[str
     shown = plan.would_run if verbose else plan.would_run[:TASK_LINES]
     names = min(max((len(task.task) for task in shown), default=0), 40)
     mark = look.paint(look.running, "cyan")
-    for task in shown:
+    for at, task in enumerate(shown):
+        if at and at == plan.certain and not plan.complete:
+            lines.append(_limit(plan, look))
         name = look.safe(task.task)
         if verbose:
             lines.append(f"  {mark} {name}")
@@ -39,7 +41,12 @@ def plan_lines(plan: Plan, look: Look, width: int, *, verbose: bool) -> list[str
             lines.append(f"  {mark} {name:<{names}}  {look.paint(look.fit(why, max(20, width - names - 6)), 'dim')}")
     if len(shown) < due:
         lines.append(f"  {look.dot} {count(due - len(shown))} more (-v lists them)")
-    if plan.stopped_at:
-        lines.append(f"  {look.more} plan ends at {look.safe(plan.stopped_at)}")
+    if not plan.complete and not 0 < plan.certain < len(shown):
+        lines.append(_limit(plan, look))
     lines.append(f"  {look.same} {count(plan.up_to_date)} up to date")
     return lines
+
+
+def _limit(plan: Plan, look: Look) -> str:
+    """Say how far the plan is certain: what stands below may be otherwise, and more may come."""
+    return f"  {look.more} certain up to {look.safe(plan.stopped_at)}"

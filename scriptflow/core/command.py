@@ -289,9 +289,12 @@ def _is_number(text: str) -> bool:
 
 def read_result(task: Task) -> Any:  # noqa: ANN401
     """Read the file named by ``.result(file)``: ``.json`` as data, anything else as text."""
+    import sys
+
     from scriptflow.core.context import HEAD
     from scriptflow.core.states import GOOD
 
+    sys.audit("scriptflow.value", task)  # a plan wants to know where the flow reads what a run would make
     path = task.get("result")
     if path is None:
         raise TaskError(f"task {task.name} names no result", do="name its file with .result(file)", place=task.place)

@@ -21,7 +21,6 @@ _KIND = 0o170000
 # A file system that keeps fractions of a second ticks at most this coarsely (a kernel jiffy, with room).
 _FINE_TICK_NS = 20_000_000
 _COARSE_TICK_NS = 2_000_000_000
-_CHUNK = 1 << 20
 _HAS_DIR_FD = os.stat in os.supports_dir_fd
 
 
@@ -101,26 +100,13 @@ class Files:
 
     def is_as_seen(self, seen: Seen) -> bool:
         """Whether a file still has the size and times it was seen with; changes no mark."""
+        if seen.ctime_ns < 0:
+            return self._listing(seen.path) == (seen.size, seen.mtime_ns, seen.ctime_ns, seen.inode)
         try:
             now = os.stat(self.absolute(seen.path))
         except OSError:
             return False
         return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (seen.size, seen.mtime_ns, seen.ctime_ns)
-
-    def sha256(self, path: str) -> str | None:
-        """Return ``sha256:…`` of a file's content, None for what is no readable file."""
-        import hashlib
-
-        digest = hashlib.sha256()
-        try:
-            if not stat.S_ISREG(os.stat(self.absolute(path)).st_mode):  # a pipe would be waited for
-                return None
-            with open(self.absolute(path), "rb", buffering=0) as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-        except OSError:
-            return None
-        return "sha256:" + digest.hexdigest()
 
     def _listing(self, path: str) -> tuple[int, int, int, int]:
         """Return a folder's number of files, their newest time, and digests of its listing without and with times."""

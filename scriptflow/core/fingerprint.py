@@ -89,8 +89,8 @@ def differences(old: str, new: str) -> tuple[tuple[str, str], ...]:
 
 
 def _lists(before: tuple[str, ...], after: tuple[str, ...]) -> str:
-    gone = [path for path in before if path not in set(after)]
-    added = [path for path in after if path not in set(before)]
+    kept = set(before) & set(after)
+    gone, added = ([path for path in paths if path not in kept] for paths in (before, after))
     if not gone and not added:
         return "order changed"
     words = [f"{label} {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''}"

@@ -6,6 +6,8 @@ Knows nothing of heads, executors, the store or the screen.
 
 from __future__ import annotations
 
+from time import gmtime, strftime
+
 from scriptflow.core.fingerprint import differences
 
 TYPE_CHECKING = False
@@ -126,12 +128,12 @@ ORDER = (
 
 
 def _bad_end(last: JobRecord) -> Reason:
-    if last.state == "failed":
-        how = f"signal {last.signal}" if last.signal else f"exit {last.exit_code}"
-        return Reason(
-            "last-failed", f"{last.run}: {how}" + (f" ({last.cause})" if last.cause not in ("exit", "signal") else "")
-        )
-    return Reason("interrupted", f"{last.run}: its last job never ended well ({last.state})")
+    if last.state != "failed":
+        how = "was stopped" if last.state == "cancelled" else "never ended"
+        return Reason("interrupted", f"{last.run}: its last job {how}")
+    how = f"signal {last.signal}" if last.signal else f"exit {last.exit_code}"
+    more = "" if last.cause in ("exit", "signal") else f" ({last.cause})"
+    return Reason("last-failed", f"{last.run}: {how}{more}")
 
 
 def _changes(manifest: str, last: JobRecord | None) -> list[Reason]:
@@ -158,13 +160,15 @@ def _input_change(before: Seen, now: Seen, by_content: bool, same_content: Calla
     if now.size == MISSING:
         return f"{now.path} is gone"
     if now.size != before.size:
-        return f"{now.path}: size {before.size} -> {now.size}"
-    if now.mtime_ns != before.mtime_ns:
-        if by_content and same_content(before, now):
+        return _sizes(before, now)
+    if now.mtime_ns != before.mtime_ns or (now.ctime_ns < 0 and now.inode != before.inode):
+        if (same := same_content(before, now) if by_content else None) is True:
             return ""
-        return f"{now.path}: written again" + (", and it is older now" if now.mtime_ns < before.mtime_ns else "")
-    if now.ctime_ns < 0 and now.inode != before.inode:
-        return f"{now.path}: its listing differs"
+        if now.mtime_ns == before.mtime_ns:
+            return f"{now.path}: its listing differs"
+        times = f"{_moment(before.mtime_ns)} -> {_moment(now.mtime_ns)}"
+        times += ", and it is older now" if now.mtime_ns < before.mtime_ns else ""
+        return f"{now.path}: {'other content' if same is False else 'written again'}, {times}"
     # A copied or restored tree, or a file as young as the clock's tick when it was looked at: only
     # the content can tell, and without a recorded hash equal size and time count as unchanged.
     doubtful = (now.ctime_ns, now.inode) != (before.ctime_ns, before.inode) or before.racy
@@ -175,10 +179,20 @@ def _input_change(before: Seen, now: Seen, by_content: bool, same_content: Calla
 
 def _output_change(left: Seen, now: Seen, same_content: Callable[[Seen, Seen], bool | None]) -> str:
     if now.size != left.size:
-        return f"{now.path}: size {left.size} -> {now.size}"
+        return _sizes(left, now)
     if now.ctime_ns < 0:
         return f"{now.path}: its listing differs" if now.ctime_ns != left.ctime_ns else ""
     stamps = (now.mtime_ns, now.ctime_ns, now.inode) != (left.mtime_ns, left.ctime_ns, left.inode)
     if (stamps or left.racy) and same_content(left, now) is False:
         return f"{now.path}: other content than the task left"
     return ""
+
+
+def _sizes(before: Seen, now: Seen) -> str:
+    return f"{now.path}: {'number of files' if now.ctime_ns < 0 else 'size'} {before.size} -> {now.size}"
+
+
+def _moment(time_ns: int) -> str:
+    """Write a file's time as ISO 8601 in UTC, to the millisecond."""
+    whole = strftime("%Y-%m-%dT%H:%M:%S", gmtime(max(0, time_ns) // 1_000_000_000))
+    return f"{whole}.{time_ns // 1_000_000 % 1000:03}Z"

@@ -7,41 +7,70 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scriptflow.engine.hashing import SMALL_BYTES, Hasher
+from scriptflow.engine.hashing import Hasher
 from scriptflow.engine.watch import LoopWatch
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from scriptflow.core.records import Seen
     from scriptflow.engine.head import Head
+    from scriptflow.engine.life import Life
 
 _TICK_S = 0.25
 
 
 class Beside:
-    """The helpers of one head, from its first loop to its end."""
+    """The helpers of one head, from its first loop to its end.
+
+    Attributes:
+        deciding: lives that wait for the hashes of large files.
+    """
 
     def __init__(self, head: Head, loop: asyncio.AbstractEventLoop) -> None:
         self._head = head
         self._loop = loop
         self._watch = LoopWatch(loop, head.tell, head.folder)
         self._hasher: Hasher | None = None
+        self.deciding: dict[int, Life] = {}
         self._next_tick = loop.call_later(_TICK_S, self._tick)
 
-    def hash(self, job: int, files: tuple[Seen, ...]) -> None:
+    def hash(self, job: int, files: Sequence[Seen]) -> None:
         """Hash a job's files for the record, in the background."""
-        wanted, store = self._head.settings.hash, self._head.store
-        if wanted == "off" or store is None:
+        store = self._head.store
+        if not files or store is None:
             return
         if self._hasher is None:
-            self._hasher = Hasher(self._head.files, store, SMALL_BYTES if wanted == "small" else None)
+            self._hasher = Hasher(self._head.hashes, store)
         self._hasher.add(job, files)
+
+    def hash_first(self, life: Life, files: Sequence[Seen]) -> None:
+        """Hash files in a thread, then decide the task they belong to."""
+        self.deciding[id(life)] = life
+        done = self._loop.run_in_executor(None, self._hash_all, files)
+        done.add_done_callback(lambda _: self._decide(life))
+
+    def _hash_all(self, files: Sequence[Seen]) -> None:
+        for seen in files:
+            self._head.hashes.of(seen)
+
+    def _decide(self, life: Life) -> None:
+        if self.deciding.pop(id(life), None) is not None:
+            life.decide()
+            self._head.tell.flush()
+            self._head.dispatcher.plan_pump()
+
+    def stop(self, why: str) -> None:
+        """Hash for no decision any more."""
+        while self.deciding:
+            self.deciding.popitem()[1].cancel(why)
 
     def close(self, *, finish: bool) -> None:
         """End them; with ``finish`` what waits to be hashed is hashed first."""
         if self._hasher is not None:
             self._hasher.close(finish=finish)
+        self._head.hashes.closed = True
         self._watch.close()
         self._next_tick.cancel()
 

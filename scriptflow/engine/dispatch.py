@@ -47,17 +47,9 @@ class Dispatcher:
     """
 
     def __init__(
-        self,
-        head: Head,
-        pools: Pools[Life],
-        open_executor: Callable[[str], Executor],
-        *,
-        run: str,
-        run_id: int,
-        store_folder: str = "",
-        executor: str | None = None,
-        fail_fast: bool = False,
-    ) -> None:
+        self, head: Head, pools: Pools[Life], open_executor: Callable[[str], Executor], *, run: str, run_id: int,
+        store_folder: str = "", executor: str | None = None, fail_fast: bool = False,
+    ) -> None:  # fmt: skip
         self.head = head
         self.pools = pools
         self.run = run
@@ -328,10 +320,16 @@ class Dispatcher:
             self._told = counts
             self.head.store.progress(counts)
 
-    def hash(self, job: int, files: tuple[Seen, ...]) -> None:
+    def hash(self, job: int, files: Sequence[Seen]) -> None:
         """Hash a job's files for the record, in the background."""
         if self._beside is not None:
             self._beside.hash(job, files)
+
+    def hash_first(self, life: Life, files: Sequence[Seen]) -> None:
+        """Hash files that are too large to do so on the loop, then decide the task they belong to."""
+        self._event_loop()
+        assert self._beside is not None  # noqa: S101 (made with the loop)
+        self._beside.hash_first(life, files)
 
     def looked(self, job: int, outputs: tuple[str, ...], signature: int) -> None:
         """Keep that a task was found up to date by looking closely, so that next time a glance will do."""
@@ -343,7 +341,8 @@ class Dispatcher:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits for room or waits for another try."""
-        return not (self.running or self.pools.waiting or self._delayed or self._not_open)
+        deciding = self._beside is not None and self._beside.deciding
+        return not (self.running or self.pools.waiting or self._delayed or self._not_open or deciding)
 
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
@@ -369,6 +368,8 @@ class Dispatcher:
             pool.give_back(life.asked, life.gpus)
             life.cancel(why)
         self._not_open.clear()
+        if self._beside is not None:
+            self._beside.stop(why)
         if grace_s is not None:
             self._stop_running(grace_s)
         self._wake_if_idle()

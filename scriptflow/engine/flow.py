@@ -284,11 +284,17 @@ class group:  # noqa: N801 (used as a word: async with sf.group("name"))
         self.__exit__(kind, error, trace)
 
 
-def flow(function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:  # noqa: ANN401
-    """Mark an async function as a flow, under its own name or ``name``; needed only where it is not ``flow_NAME``."""
+def flow(function: Callable[..., Any] | None = None, *, name: str | None = None, check: str | None = None) -> Any:  # noqa: ANN401
+    """Mark an async function as a flow; needed only where it is not ``flow_NAME``, or has options.
+
+    Args:
+        function: the function itself, where the mark has no options.
+        name: what it is called, by default the function's own name.
+        check: ``"mtime"`` or ``"content"`` for its tasks, unless they say so themselves.
+    """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__scriptflow_flow__ = {"name": name or function.__name__}  # type: ignore[attr-defined]
+        function.__scriptflow_flow__ = {"name": name or function.__name__, "check": check}  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scriptflow.core.task import Task
     from scriptflow.engine.bus import Bus
     from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.hashing import Hashes
 
 
 class Head:
@@ -78,6 +79,7 @@ class Head:
         self.deserted = False
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
+        self._hashes: Hashes | None = None
         self._waiting_room: list[Task] = []
         self._ripe: deque[Task] = deque()
         self._ripening = False
@@ -106,6 +108,15 @@ class Head:
         if self._dispatcher is None:
             self._dispatcher = self._make_dispatcher(self)
         return self._dispatcher
+
+    @property
+    def hashes(self) -> Hashes:
+        """The hashes of this run's files."""
+        if self._hashes is None:
+            from scriptflow.engine.hashing import Hashes
+
+            self._hashes = Hashes(self.files)
+        return self._hashes
 
     @property
     def works(self) -> bool:

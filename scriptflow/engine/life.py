@@ -8,24 +8,25 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from scriptflow.core.command import argv_of, manifest_of, paths_in, paths_out
+from scriptflow.core.command import argv_of, paths_out
 from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
-from scriptflow.core.freshness import MISSING, Reason, decide, in_order
 from scriptflow.core.frozen import changed
 from scriptflow.core.job import Job, JobReport
 from scriptflow.core.logs import log_path
 from scriptflow.core.machine import host_name
 from scriptflow.core.paths import Directory, Glob
-from scriptflow.core.records import JobEnd, JobRecord, JobStart, Seen
+from scriptflow.core.records import JobEnd, JobStart, Seen
 from scriptflow.core.states import (
     CANCELLED,
     FAILED,
+    NEW,
     QUEUED,
     SETTLED,
     SKIPPED,
     SUBMITTED,
     SUCCEEDED,
+    WAITING,
     Cause,
     JobState,
 )  # fmt: skip
@@ -33,9 +34,9 @@ from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.engine.asked import refuse_outputs, resources_of
 from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES, is_coarse, signature_of
-from scriptflow.engine.story import error_of, failure_of, near_files
+from scriptflow.engine.story import error_of, failure_of
+from scriptflow.engine.verdict import look, reasons_of, refuse_missing
 from scriptflow.errors import (
-    InputMissing,
     InternalError,
     ScriptflowError,
     TaskCancelled,
@@ -45,6 +46,7 @@ from scriptflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scriptflow.core.freshness import Reason
     from scriptflow.core.states import TaskState
     from scriptflow.core.task import Task
     from scriptflow.engine.head import Head
@@ -59,7 +61,7 @@ class Life:
 
     __slots__ = (
         "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "looked_at", "makers",
-        "manifest", "name", "outputs", "place", "pool", "ready", "reasons", "report", "task",
+        "manifest", "name", "outputs", "place", "pool", "ready", "reasons", "report", "task", "unhashed",
     )  # fmt: skip
 
     def __init__(self, head: Head, task: Task) -> None:
@@ -67,19 +69,22 @@ class Life:
         self.task = task
         self.name = str(task.name)
         self.group = task._group
-        self.attempt = 0
-        self.place = 0
-        self.ready = False
         self.reasons: tuple[Reason, ...] = ()
         self.makers: dict[str, str] = {}
         self.inputs: tuple[Seen, ...] = ()
         self.outputs: tuple[str, ...] = ()
+        self.manifest = ""
+        self.looked_at = 0.0
+        self.failure: ScriptflowError | None = None
+        self.unhashed: list[Seen] | None = []
+        self.attempt = 0
+        self.place = 0
+        self.ready = False
         self.job: Job | None = None
         self.pool: Pool | None = None
         self.gpus: tuple[str, ...] = ()
         self.report: JobReport | None = None
         self.aside: tuple[str, ...] = ()
-        self.failure: ScriptflowError | None = None
         task._life = self
 
     def error(self) -> ScriptflowError:
@@ -91,26 +96,39 @@ class Life:
 
     def judge(self, changed: Sequence[Task]) -> None:
         """Decide the task in full; ``changed`` are the tasks before it that were not simply up to date."""
-        head, task = self.head, self.task
         for up in changed:
             if up._state in (FAILED, CANCELLED):
                 self._upstream_failed(up)
                 return
         try:
-            paths = self._input_paths()
-            self.outputs = paths_out(task, head.folder)
-            self.makers = {path: str(up.name) for up in changed for path in paths_out(up, head.folder)}
-            self.manifest = manifest_of(task, paths, head.folder)
-            self.looked_at = time()
-            self.inputs = tuple([head.files.seen(path, "in") for path in paths])
-            self._missing_inputs()
-            refuse_outputs(task, paths, self.outputs)
-            self.asked = resources_of(task)
-            self.reasons = self._decide()
+            look(self, changed)
+            refuse_missing(self)
+            refuse_outputs(self.task, [seen.path for seen in self.inputs], self.outputs)
+            self.asked = resources_of(self.task)
+        except ScriptflowError as error:
+            self.fail(error)
+        except Exception as bug:  # noqa: BLE001 (whatever it is, the task must end and be told)
+            self.fail(InternalError(f"{type(bug).__name__}: {bug}"))
+        else:
+            self.decide()
+
+    def decide(self) -> None:
+        """Skip the task or queue it; where large files must be hashed first, that is done off the loop."""
+        head, task = self.head, self.task
+        if task._state in SETTLED:  # called off while files were hashed
+            return
+        try:
+            self.reasons = reasons_of(self)
+            if self.unhashed:
+                if task._state is NEW:
+                    head.move(task, WAITING)
+                large, self.unhashed = self.unhashed, None
+                head.dispatcher.hash_first(self, large)
+                return
         except ScriptflowError as error:
             self.fail(error)
             return
-        except Exception as bug:  # noqa: BLE001 (whatever it is, the task must end and be told)
+        except Exception as bug:  # noqa: BLE001 (as above)
             self.fail(InternalError(f"{type(bug).__name__}: {bug}"))
             return
         if not self.reasons:
@@ -120,68 +138,17 @@ class Life:
         head.move(task, QUEUED)
         head.dispatcher.queue(self)
 
-    def _decide(self) -> tuple[Reason, ...]:
-        head, task = self.head, self.task
-        last = self._last_job()
-        outputs = [head.files.seen(path, "out") for path in self.outputs]
-        unfinished: tuple[str, ...] = ()
-        if last is None:
-            unfinished = tuple([path for path in self.outputs if files_out.is_marked(head.files.absolute(path))])
-        decision = decide(
-            manifest=self.manifest,
-            last=last,
-            inputs=self.inputs,
-            outputs=outputs,
-            declares_outputs=bool(task._outputs),
-            forced_by=head.selection.forced_by(task),
-            makers=self.makers,
-            unfinished=unfinished,
-            by_content=(task.get("check") or head.settings.check) == "content",
-            same_content=self._same_content,
-        )
-        reasons = decision.reasons
-        if not self.outputs and task._outputs and not decision.run:
-            patterns = ", ".join(item.pattern for item in task._outputs if isinstance(item, Glob))
-            return (Reason("output-missing", f"nothing matches {patterns}"),)
-        if (
-            not reasons
-            and last is not None
-            and not any(seen.racy for seen in self.inputs)
-            and not any(map(is_coarse, outputs))
-        ):
-            head.dispatcher.looked(last.job, self.outputs, signature_of((*self.inputs, *outputs)))
-        planned = head.dispatcher.extra_reasons(self)
-        return in_order((*planned, *[reason for reason in reasons if not planned or reason.code != "upstream"]))
+    @property
+    def by_content(self) -> bool:
+        """Whether the content of files decides where their stats differ."""
+        return (self.task.get("check") or self.head.settings.check) == "content"
 
-    def _input_paths(self) -> tuple[str, ...]:
-        """Return the inputs' paths; of a glob what matches now, and in a plan what will."""
-        paths = paths_in(self.task, self.head.folder)
-        globs = [item.pattern for item in self.task._inputs if isinstance(item, Glob)]
-        planned = [path for pattern in globs for path in self.head.dispatcher.planned_files(pattern)]
-        return (*paths, *sorted({path for path in planned if path not in paths})) if planned else paths
-
-    def _last_job(self) -> JobRecord | None:
-        head = self.head
-        for path in self.outputs or ("\0" + digest(self.manifest),):
-            latest = head.latest.get(path)
-            if latest is not None and head.store is not None:
-                return head.store.job(latest.job)
-        return None
-
-    def _same_content(self, before: Seen, now: Seen) -> bool | None:
-        if before.sha256 is None:
-            return None
-        return self.head.files.sha256(now.path) == before.sha256
-
-    def _missing_inputs(self) -> None:
-        for seen in self.inputs:
-            if seen.size == MISSING and not self.head.dispatcher.will_exist(seen.path):
-                near = near_files(self.head.files.absolute(seen.path))
-                raise InputMissing(
-                    f"{self.name} needs {seen.path}: it does not exist and no task makes it",
-                    do=f"a similar file exists: {near[0]}" if near else "make it, or correct inputs=",
-                    place=self.task.place,
-                )
+    def is_small(self, seen: Seen) -> bool:
+        """Whether a file is hashed for the record."""
+        if self.by_content or seen.ctime_ns < 0:
+            return self.by_content  # a folder can be of any size, and its listing is recorded anyhow
+        wanted = self.head.settings.hash
+        return wanted == "all" or (wanted == "small" and seen.size <= SMALL_BYTES)
 
     # --- beginning ------------------------------------------------------------------------------
 
@@ -200,8 +167,7 @@ class Life:
         if now - self.looked_at > _SOON_S:
             # What was seen earlier is still from before the start; it is only likelier to be changed by now.
             self.inputs = tuple([head.files.seen(seen.path, "in") for seen in self.inputs])
-            self._missing_inputs()
-        self.inputs = tuple([self._hashed(seen) if seen.racy else seen for seen in self.inputs])
+            refuse_missing(self)
         self.key = digest(self.manifest)
         get = task.get
         env = {str(name): str(value) for name, value in (get("env") or {}).items()}
@@ -230,14 +196,23 @@ class Life:
             memory_bytes=self.asked.memory_bytes, gpus=self.asked.gpus,
         )  # fmt: skip
 
-    def _hashed(self, seen: Seen) -> Seen:
-        """Hash an input as young as the clock's tick: its time cannot tell a later edit."""
-        if seen.size <= SMALL_BYTES and self.head.settings.hash != "off" and seen.path not in self.makers:
-            return changed(seen, sha256=self.head.files.sha256(seen.path))
-        return seen
+    def _hash_young(self) -> None:
+        """Hash the inputs as young as the clock's tick: their times cannot tell a later edit."""
+        head, job = self.head, self.job
+        assert job is not None and head.store is not None  # noqa: S101 (begun)
+        inputs, found = list(self.inputs), []
+        for at, seen in enumerate(inputs):
+            if seen.racy and seen.path not in self.makers and self.is_small(seen):
+                digest = head.hashes.of(seen)
+                if digest is not None:
+                    inputs[at] = changed(seen, sha256=digest)
+                    found.append((job.number, seen.path, "in", digest))
+        if found:
+            head.store.hashed(found)
+        self.inputs = tuple(inputs)
 
     def make_ready(self) -> None:
-        """Make folders and markers; called off the loop, after the start is recorded.
+        """Make folders and markers, hash young inputs; called off the loop, after the start is recorded.
 
         Raises:
             OSError: an output's folder cannot be written.
@@ -245,6 +220,7 @@ class Life:
         assert self.job is not None  # noqa: S101 (begun)
         head = self.head
         folders = [head.files.absolute(path) for path in self.outputs if isinstance(path, Directory)]
+        self._hash_young()
         self.ready = True
         in_place = bool(self.task.get("update_in_place"))
         files_out.set_aside(self.job.outputs, in_place=in_place, folders=folders, blank=head.dispatcher.blank)
@@ -280,7 +256,7 @@ class Life:
             self._then(job.outputs if good else (), head.tell.hold(head)),
         )  # fmt: skip
         if good:
-            head.dispatcher.hash(job.number, (*self.inputs, *seen))
+            head.dispatcher.hash(job.number, [one for one in (*self.inputs, *seen) if self.is_small(one)])
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
         elif report.state == JobState.CANCELLED:
@@ -308,7 +284,7 @@ class Life:
         if any(isinstance(item, Glob) for item in task._outputs):
             self.outputs = paths_out(task, head.folder)
         seen = tuple([head.files.seen(path, "out") for path in self.outputs])
-        missing = [one.path for one in seen if one.size == MISSING]
+        missing = [one.path for one in seen if one.size < 0]
         if not self.outputs and task._outputs:
             missing = [item.pattern for item in task._outputs if isinstance(item, Glob)]
         if not missing:

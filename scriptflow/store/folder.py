@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from scriptflow.errors import StoreError, StoreUnwritable
 
 
-def make_folder(folder: str) -> None:
-    """Make the folder (0700, unseen by git) when it is not there.
+def make_folder(folder: str) -> bool:
+    """Make the folder (0700, unseen by git) when it is not there; whether it was made.
 
     Raises:
         StoreUnwritable: it cannot be made, is no folder, or is another user's.
@@ -27,7 +28,7 @@ def make_folder(folder: str) -> None:
             if found.st_mode & 0o022 and user == found.st_uid:
                 os.chmod(folder, 0o700)  # noqa: PTH101 (as above; some disks keep no modes, and there it changes nothing)
             os.listdir(folder)  # noqa: PTH208 (a file in its place says so here)
-            return
+            return False
         write_private(f"{folder}/.gitignore", b"*\n")
     except OSError as error:
         raise StoreUnwritable(
@@ -35,6 +36,26 @@ def make_folder(folder: str) -> None:
             why=error.strerror or str(error),
             do=f"check the permissions of {os.path.dirname(folder)}",  # noqa: PTH120 (as above)
         ) from error
+    return True
+
+
+def remove_folder(folder: str) -> None:
+    """Remove the folder of a store that holds nothing; one with anything else in it stays."""
+    for name in (
+        ".gitignore",
+        "blank",
+        "scriptflow.log",
+        "runs.db",
+        "runs.db-wal",
+        "runs.db-shm",
+        "runs.db-journal",
+        "lock",
+    ):
+        with suppress(OSError):
+            os.unlink(f"{folder}/{name}")  # noqa: PTH108 (pathlib is slow to load)
+    for path in (f"{folder}/logs", f"{folder}/jobs", folder):
+        with suppress(OSError):
+            os.rmdir(path)  # noqa: PTH106 (as above)
 
 
 def make_private_file(path: str) -> None:

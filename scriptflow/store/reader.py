@@ -6,10 +6,11 @@ import os
 import sqlite3
 
 from scriptflow import database
+from scriptflow.core.frozen import frozen
 from scriptflow.errors import NotFound, StoreDamaged, StoreError
 from scriptflow.store import damage
 from scriptflow.store.lock import is_locked, read_owner
-from scriptflow.store.reading import read_job, read_jobs, read_latest, read_runs
+from scriptflow.store.reading import read_job, read_jobs, read_latest, read_latest_of, read_runs
 from scriptflow.store.text import DATABASE, Root, from_column, to_column
 
 TYPE_CHECKING = False
@@ -25,8 +26,23 @@ if TYPE_CHECKING:
 
 _SAMPLE = 10_000
 """How many jobs of a run tell how long its tasks take."""
+_MEASURED = 100_000
+"""How many jobs tell what tasks take."""
 _OF_RUN = "j.id BETWEEN r.first_job AND coalesce(r.last_job, 9223372036854775807)"
 """Where a run's jobs stand in their table: said beside ``j.run``, it saves a scan of all other runs."""
+
+
+@frozen
+class Measured:
+    """What one job took, what it had asked for, and why it was stopped, if it was."""
+
+    task: str
+    seconds: float
+    max_rss_bytes: int | None
+    cpu_s: float | None
+    cpus: int
+    memory_bytes: int | None
+    cause: str | None
 
 
 class StoreReader:
@@ -156,6 +172,24 @@ class StoreReader:
         )
         return {from_column(group or ""): mean / 1e6 for group, mean in rows if mean is not None}
 
+    def measured(self, flow: str) -> list[Measured]:
+        """Return what a flow's jobs took, the newest first: those that ended well, or were stopped for taking more."""
+        rows = self._rows(
+            "SELECT t.name, j.ended - j.began, j.max_rss_bytes, j.cpu_us, j.cpus, j.memory_bytes, j.cause "  # noqa: S608 (ours)
+            f"FROM runs r JOIN jobs j ON {_OF_RUN} AND j.run = r.id JOIN tasks t ON t.id = j.task "
+            "WHERE r.flow = ? AND j.began IS NOT NULL AND j.ended IS NOT NULL "
+            "AND (j.state = 'succeeded' OR j.cause IN ('out-of-memory', 'walltime', 'timeout')) "
+            "ORDER BY r.id DESC, j.id DESC LIMIT ?",
+            (to_column(flow), _MEASURED),
+        )
+        return [
+            Measured(
+                task=from_column(name), seconds=us / 1e6, max_rss_bytes=rss, cpu_s=None if cpu is None else cpu / 1e6,
+                cpus=cpus, memory_bytes=memory, cause=cause,
+            )
+            for name, us, rss, cpu, cpus, memory, cause in rows
+        ]  # fmt: skip
+
     def _runs(self, where: str, parameters: Iterable[object]) -> list[RunRecord]:
         records = self._read(lambda connection: read_runs(connection, where, parameters, dead=False))
         if any(record.status == "running" for record in records) and self._is_head_dead():
@@ -218,9 +252,34 @@ class StoreReader:
         rows = self._rows("SELECT max(last) FROM tasks WHERE name = ?", (to_column(task),))
         return None if rows[0][0] is None else self.job(rows[0][0])
 
+    def job_before(self, task: str, number: int) -> JobRecord | None:
+        """Return the newest job of the task of that name before a job, with its reasons and files."""
+        rows = self._rows(
+            "SELECT id FROM jobs WHERE id < ? AND task IN (SELECT id FROM tasks WHERE name = ?) "
+            "ORDER BY id DESC LIMIT 1",
+            (number, to_column(task)),
+        )
+        return self.job(rows[0][0]) if rows else None
+
+    def reasons(self, run_id: int) -> dict[int, tuple[tuple[str, str], ...]]:
+        """Map each job of a run to its reasons."""
+        found: dict[int, list[tuple[str, str]]] = {}
+        for job, code, detail in self._rows(
+            "SELECT s.job, s.code, s.detail FROM runs r JOIN reasons s "
+            "ON s.job BETWEEN r.first_job AND coalesce(r.last_job, 9223372036854775807) WHERE r.id = ? "
+            "ORDER BY s.job, s.position",
+            (run_id,),
+        ):
+            found.setdefault(job, []).append((from_column(code), from_column(detail or "")))
+        return {job: tuple(pairs) for job, pairs in found.items()}
+
     def latest(self) -> dict[str, Latest]:
         """Map each recorded output to what its last job left: what a plan needs."""
         return self._read(lambda connection: read_latest(connection, self._root))
+
+    def latest_of(self, path: str) -> Latest | None:
+        """Return what the last job of one output left, None when none is recorded."""
+        return self._read(lambda connection: read_latest_of(connection, self._root, path))
 
     # --- names ------------------------------------------------------------------------------------
 

@@ -41,6 +41,19 @@ def read_latest(connection: sqlite3.Connection, root: Root) -> dict[str, Latest]
     return found
 
 
+def read_latest_of(connection: sqlite3.Connection, root: Root, path: str) -> Latest | None:
+    """Return one entry of what ``read_latest`` maps."""
+    from scriptflow.core.records import Latest
+
+    select = "SELECT manifest, signature, job, ok FROM latest JOIN tasks ON tasks.id = "
+    if path.startswith("\0"):
+        row = connection.execute(f"{select}-file WHERE key = ?", (bytes.fromhex(path[1:]),)).fetchone()
+    else:
+        where = "task WHERE file = (SELECT id FROM files WHERE path = ?)"
+        row = connection.execute(select + where, (root.to_column(path),)).fetchone()
+    return None if row is None else Latest(from_column(row[0]), row[1], row[2], bool(row[3]))
+
+
 _JOB = """
 SELECT j.id, r.flow || '-' || r.number, t.name, t.key, t.manifest, j.attempt, j.executor, j.executor_id, j.state,
        j.started, j.began, j.ended, j.exit_code, j.signal, j.cause, j.max_rss_bytes, j.cpu_us,

@@ -42,6 +42,11 @@ def begin(connection: sqlite3.Connection, folder: str, start: RunStart) -> tuple
     return run, name
 
 
+def take_back(connection: sqlite3.Connection, run: int) -> None:
+    """Remove the row of a run of which nothing was begun."""
+    connection.execute("DELETE FROM runs WHERE id = ?", (run,))
+
+
 def count(connection: sqlite3.Connection, run: int, counts: RunCounts) -> None:
     """Write how many tasks of a run are where."""
     connection.execute(

@@ -12,7 +12,7 @@ from time import time
 from scriptflow import database
 from scriptflow.errors import StoreError, StoreLost
 from scriptflow.store import damage, runs
-from scriptflow.store.folder import make_folder, make_private_file
+from scriptflow.store.folder import make_folder, make_private_file, remove_folder
 from scriptflow.store.lock import StoreLock, leave_lease, read_owner, take_lease
 from scriptflow.store.reading import read_job, read_latest
 from scriptflow.store.text import DATABASE, Root
@@ -46,15 +46,9 @@ class SqliteStore:
     """
 
     def __init__(
-        self,
-        folder: str,
-        *,
-        relative: bool,
-        network: bool,
-        heartbeat_s: float,
-        busy_s: float,
-        notice: Callable[[str], object],
-    ) -> None:
+        self, folder: str, *, relative: bool, network: bool, heartbeat_s: float, busy_s: float,
+        notice: Callable[[str], object], made: bool,
+    ) -> None:  # fmt: skip
         self.on_failure: Callable[[StoreError], None] | None = None
         self.on_lost: Callable[[StoreError], None] | None = None
         self.resumed = ""
@@ -73,6 +67,8 @@ class SqliteStore:
         self._counts: RunCounts | None = None
         self._failed: StoreError | None = None
         self._closed = False
+        self._made = made
+        self._taken_back = False
 
     @classmethod
     def open(
@@ -100,14 +96,10 @@ class SqliteStore:
             StoreNewer, StoreDamaged, StoreUnwritable: it cannot be used; nothing was changed.
         """
         path = os.path.abspath(folder)  # noqa: PTH100 (pathlib is slow to load)
-        make_folder(path)
+        made = make_folder(path)
+        network = database.is_network(path) if network is None else network
         store = cls(
-            path,
-            relative=relative,
-            network=database.is_network(path) if network is None else network,
-            heartbeat_s=heartbeat_s,
-            busy_s=busy_s,
-            notice=notice,
+            path, relative=relative, network=network, heartbeat_s=heartbeat_s, busy_s=busy_s, notice=notice, made=made
         )
         store._lock.acquire(store._path, network=store._network, heartbeat_s=heartbeat_s, notice=notice)
         try:
@@ -215,6 +207,12 @@ class SqliteStore:
 
         self._call(write, wait=False)
 
+    def take_back_run(self) -> None:
+        """Remove the run's row: nothing of it was begun. A store that was made for it goes when it is closed."""
+        run, self._counts = self._run, None
+        self._call(lambda connection: runs.take_back(connection, run))
+        self._taken_back = True
+
     def progress(self, counts: RunCounts) -> None:
         """Write the run's counts with the next group commit."""
         before, self._counts = self._counts, counts
@@ -317,6 +315,8 @@ class SqliteStore:
                 if self._reader is not None:
                     self._reader.close()
                 self._connection.close()
+            if self._made and self._taken_back:
+                remove_folder(self._folder)  # while it is locked: no other head can have begun in it
             self._lock.release()
 
     def _leave(self, *, tidy: bool) -> None:

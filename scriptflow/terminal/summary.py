@@ -28,7 +28,7 @@ def summary_lines(look: Look, tally: Tally, ended: RunEnded, causes: Sequence[Ca
 
     Args:
         look: of the stream it goes to.
-        tally: of the same run; tells which of the cancelled tasks had begun.
+        tally: of the same run; tells which of the cancelled tasks had begun, and whether any log is there.
         ended: the run's last event.
         causes: of its failures, the most frequent first.
         width: columns to keep causes and names in.
@@ -39,7 +39,7 @@ def summary_lines(look: Look, tally: Tally, ended: RunEnded, causes: Sequence[Ca
     if ended.message and not causes:
         lines.append(look.fit(f"    {look.safe(ended.message)}", max(width, 40)))
     if ended.status == "failed":
-        lines.append(f"    next: scriptflow logs {look.dot} {again}" if causes else f"    next: {again}")
+        lines.append(f"    next: scriptflow logs {look.dot} {again}" if tally.logged else f"    next: {again}")
     elif ended.status == "cancelled":
         if used + cells(again) + 10 <= width:
             lines[0] += f"  resume: {again}"

@@ -50,6 +50,7 @@ class Tally:
         final: whether no more tasks can come.
         settled, running, ran, failed: how many of them are there.
         queued: the tasks that must run and do not, oldest first.
+        logged: whether a task that failed left a log.
         stopped, unstarted: cancelled tasks that had begun, and that never did.
     """
 
@@ -59,7 +60,7 @@ class Tally:
         self._known = self._seen = self._loose = 0
         self.settled = self.running = self.skipped = 0
         self.succeeded = self.failed = self.stopped = self.unstarted = self.retried = 0
-        self.final = False
+        self.final = self.logged = False
         self.groups: dict[str, Group] = {}
         self.queued: dict[str, None] = {}
         self.ended: RunEnded | None = None
@@ -185,6 +186,7 @@ class Tally:
         elif event.state == "failed":
             group.failed += 1
             self.failed += 1
+            self.logged = self.logged or event.log is not None
         else:
             group.cancelled += 1
             if event.job is None:

@@ -284,7 +284,7 @@ def test_a_plan_that_cannot_see_the_end_says_where_it_ends(project):
     )
     done = project("plan")
     assert "would run 1 of 1+" in done.stdout
-    assert "plan ends at sflow.py:7" in done.stdout
+    assert "certain up to sflow.py:7" in done.stdout
     document = project.json("plan")
     assert (document["complete"], len(document["would_run"])) == (False, 1)
 

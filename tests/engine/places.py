@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import scriptflow as sf
-from scriptflow import app
+from scriptflow import app, plans
 
 PYTHON = sys.executable
 
@@ -92,7 +92,7 @@ class Place:
         moved = rebased(flow, self.file)
         here = Path.cwd()
         try:
-            return app.plan_flow(
+            return plans.plan_flow(
                 types.SimpleNamespace(folder=str(self.folder), path=str(self.file)),
                 types.SimpleNamespace(name="main", function=moved, file=str(self.file)),
                 params, app._settings(str(self.folder), None), app.RunOptions(),
