@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from scriptflow.app import Head, RunResult, run, run_async
+    from scriptflow.functions.decorator import task
 
     planning: bool
 
@@ -33,7 +34,7 @@ __version__ = "1.0.0.dev0"
 __all__ = [
     "Cycle", "DuplicateOutput", "Head", "InputMissing", "OutputMissing", "RunResult", "ScriptflowError", "Task",
     "TaskFailed", "TaskFrozen", "TasksFailed", "bag", "directory", "flow", "glob", "group", "init", "planning", "run",
-    "run_async",
+    "run_async", "task",
 ]  # fmt: skip
 _IN_APP = ("Head", "RunResult", "run", "run_async")
 
@@ -43,6 +44,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         from scriptflow import app
 
         return getattr(app, name)
+    if name == "task":
+        from scriptflow.functions.decorator import task
+
+        return task
     if name == "planning":
         from scriptflow.core.context import PLANNING
 

@@ -227,7 +227,9 @@ class _Bag:
 
     def _result(self, item: Any) -> Any:  # noqa: ANN401
         if isinstance(item, Task):
-            return item if item._state in GOOD or item._life is None else item._life.error()
+            if item._state not in GOOD and item._life is not None:
+                return item._life.error()
+            return item.value if "call" in item._options else item
         if item.cancelled():
             import asyncio
 
