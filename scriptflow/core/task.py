@@ -172,9 +172,7 @@ class Task:
         self._set_options({"retries": count})
         return self
 
-    def set_retry(self, count: int) -> Self:
-        """Allow ``count`` more jobs after a failed one; the old name of ``retry``."""
-        return self.retry(count)
+    set_retry = retry  # its old name
 
     def set_prop(self, key: str, value: Any) -> Self:  # noqa: ANN401
         """Set a property; ``mem`` (GB) and ``ncore`` are ``memory`` and ``cpus``, others are kept as labels."""

@@ -58,7 +58,9 @@ def check_patterns(patterns: Mapping[Any, Any], place: Place) -> None:
             re.compile(pattern)
         except re.error as error:
             raise TaskError(
-                f"parse_log has a pattern for {name} that cannot be read: {error}", why=f"it is {pattern!r}", place=place
+                f"parse_log has a pattern for {name} that cannot be read: {error}",
+                why=f"it is {pattern!r}",
+                place=place,
             ) from error
 
 
@@ -115,8 +117,8 @@ def results_of(task: Task) -> dict[str, Any]:
         return {}
     import json
 
-    rows = head.store.values_of(latest.job)
-    return {name: json.loads(body) for name, kind, body in rows if kind == "log"}
+    record = head.store.job(latest.job)
+    return {name: json.loads(body) for name, kind, body in record.values if kind == "log"} if record else {}
 
 
 def call_hook(life: Life, name: str, *facts: object) -> None:

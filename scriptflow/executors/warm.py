@@ -152,7 +152,7 @@ class Warm:
         folder = tempfile.mkdtemp(prefix="sf-")
         if len(os.fsencode(folder)) > _LONGEST_ADDRESS - len("/door"):
             os.rmdir(folder)  # noqa: PTH106 (just made)
-            folder = tempfile.mkdtemp(prefix="sf-", dir="/tmp")  # noqa: S108 (private, with a name of its own)
+            folder = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
         door = socket.socket(socket.AF_UNIX)
         self._last -= 1
         worker = _Worker(self._last, server, folder, door)
@@ -202,7 +202,7 @@ class Warm:
 
     def _ask(self, worker: _Worker) -> None:
         job = worker.job
-        assert job is not None and job.warm is not None  # noqa: S101, PT018 (it was given one that is)
+        assert job is not None and job.warm is not None  # noqa: S101 (it was given one that is)
         asked = {"log": job.log, "cwd": job.cwd, "env": dict(job.env), "request": job.warm["request"]}
         worker.began = time.time()
         worker.unsent = json.dumps(asked).encode() + b"\n"

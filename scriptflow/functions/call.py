@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 STORE = ".scriptflow"
 VALUES = f"{STORE}/values"
+MAIN = "__main__"
+MAIN_TOO = "__scriptflow_main__"
+"""The name of a script's module in a worker, where another program is the main one."""
 WORKER = "scriptflow.functions.worker"
 _SHOWN = 200
 _LONGEST_NAME = 40

@@ -9,19 +9,18 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from scriptflow.core.nearest import nearest
 from scriptflow.core.task import DEFAULTS
 from scriptflow.errors import Place, TaskError
-from scriptflow.functions.call import Call
+from scriptflow.functions.call import MAIN, MAIN_TOO, Call
 from scriptflow.functions.many import Calls, Pairs
 from scriptflow.functions.syntax import code_of_function
 from scriptflow.functions.task import FunctionTask, users_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import FunctionType
 
     from scriptflow.functions.syntax import Code
@@ -30,7 +29,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _HOOKS = ("on_start", "on_success", "on_failure", "on_retry")
 _OPTIONS = ("name", "inputs", "outputs", *[key for key in DEFAULTS if key != "shell"])
-_MAIN = "__main__"
 
 
 class TaskFunction(Generic[P, R]):
@@ -56,22 +54,23 @@ class TaskFunction(Generic[P, R]):
         same = {key: getattr(function, key) for key in functools.WRAPPER_ASSIGNMENTS if hasattr(function, key)}
         raw: FunctionType = function  # type: ignore[assignment]  # the decorator has looked
         module = raw.__module__
-        flow_file = getattr(sys.modules.get(module), "__scriptflow__", False)
+        by_import = module != MAIN and not getattr(sys.modules.get(module), "__scriptflow__", False)
         stem = os.path.splitext(os.path.basename(raw.__code__.co_filename))[0]
-        named = stem if module == _MAIN else module
+        named = stem if module == MAIN else module
+        if module == MAIN:
+            sys.modules.setdefault(MAIN_TOO, sys.modules[MAIN])  # what workers store is of a class of that name
         own = dict(options)
         self.__dict__.update(
-            **same, __wrapped__=function, _function=function, _options=own, _bound=dict(bound), _codes=codes, written=written, validated=validated,
-            fresh=bool(own.pop("fresh", False)), hooks={key: own.pop(key) for key in _HOOKS if key in own},
+            **same, __wrapped__=function, _function=function, _options=own, _bound=dict(bound), _codes=codes,
+            written=written, validated=validated, fresh=bool(own.pop("fresh", False)), hooks={key: own.pop(key) for key in _HOOKS if key in own},
             module=module, qualname=raw.__qualname__, file=os.path.abspath(raw.__code__.co_filename),
-            by_import=not (flow_file or module == _MAIN), target=f"{named}:{raw.__qualname__}",
-            name=own.pop("name", None) or (raw.__qualname__ if flow_file or module == _MAIN else
-                                           f"{named}.{raw.__qualname__}"),
+            by_import=by_import, target=f"{named}:{raw.__qualname__}",
+            name=own.pop("name", None) or (f"{module}.{raw.__qualname__}" if by_import else raw.__qualname__),
             signature=inspect.signature(function),
         )  # fmt: skip
 
     if TYPE_CHECKING:
-        _function: Callable[..., Any]
+        _function: Any
         _options: dict[str, Any]
         _bound: dict[str, Any]
         _codes: dict[str, Code]
@@ -109,7 +108,7 @@ class TaskFunction(Generic[P, R]):
         """Return the call as a task; await it for its value."""
         return self._task(args, kwargs, {})
 
-    def task(self, *args: Any, **kwargs: Any) -> FunctionTask[R]:  # noqa: ANN401
+    def task(self, *args: Any, **kwargs: Any) -> FunctionTask[R]:
         """Return the call as a task; keywords that the function does not have are those of ``sf.Task``.
 
         Raises:
@@ -131,7 +130,7 @@ class TaskFunction(Generic[P, R]):
     def mapvalues(self, argnames: str | Sequence[str], argvalues: Sequence[tuple[Any, Any]]) -> Pairs[R]:
         """Return the calls for ``(key, value)`` pairs; await for ``(key, result)`` pairs in their order."""
         pairs = list(argvalues)
-        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):  # noqa: PLR2004 (a pair)
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
             self._refuse("mapvalues takes (key, value) pairs", do=f'{self.name}.mapvalues("x", [("key", 1)])')
         rows = self._rows(argnames, [value for _, value in pairs])
         return Pairs([key for key, _ in pairs], [self._task((), bound, {}) for bound in rows], users_frame())
@@ -174,25 +173,30 @@ class TaskFunction(Generic[P, R]):
 
     # --- other makers ---------------------------------------------------------------------------
 
-    def partial(self, *args: Any, **kwargs: Any) -> TaskFunction[..., R]:  # noqa: ANN401
+    def partial(self, *args: Any, **kwargs: Any) -> TaskFunction[..., R]:
         """Return the function with some keywords given; a later keyword may override them."""
         if args:
             self._refuse("partial takes keywords only", do=f"{self.name}.partial({next(iter(self._names()), 'x')}=...)")
         self._check_names(kwargs)
-        return self._other(bound={**self._bound, **kwargs})
+        other: TaskFunction[..., R] = self._other(bound={**self._bound, **kwargs})
+        return other
 
     def validate(self) -> TaskFunction[..., R]:
         """Return the function with its arguments parsed, and what it returns checked, by their annotations."""
-        return self._other(validated=True)
+        other: TaskFunction[..., R] = self._other(validated=True)
+        return other
 
-    def options(self, **options: Any) -> TaskFunction[P, R]:  # noqa: ANN401
+    def options(self, **options: Any) -> TaskFunction[P, R]:
         """Return the function with other options for its tasks: keywords of ``sf.task``."""
         given = {**self._options, "name": self.name, "fresh": self.fresh, **self.hooks, **options}
-        return self._other(options=checked(given, _here()))
+        other: TaskFunction[P, R] = self._other(options=checked(given, _here()))
+        return other
 
     def _other(self, **changes: Any) -> Any:  # noqa: ANN401
-        same = {"options": {**self._options, "name": self.name, "fresh": self.fresh, **self.hooks}, "bound": self._bound,
-                "validated": self.validated, "written": self.written, "codes": self._codes}  # fmt: skip
+        same = {
+            "options": {**self._options, "name": self.name, "fresh": self.fresh, **self.hooks}, "bound": self._bound,
+            "validated": self.validated, "written": self.written, "codes": self._codes,
+        }  # fmt: skip
         return type(self)(self._function, **{**same, **changes})
 
     # --- inside ---------------------------------------------------------------------------------
@@ -200,7 +204,7 @@ class TaskFunction(Generic[P, R]):
     def code(self, folder: str) -> Code:
         """Return the function's code, as far as it lies below ``folder``."""
         if folder not in self._codes:
-            self._codes[folder] = code_of_function(self._function, folder, _is_mark)  # type: ignore[arg-type]  # looked at by the decorator
+            self._codes[folder] = code_of_function(self._function, folder, _is_mark)
         return self._codes[folder]
 
     def _callable(self) -> Callable[..., Any]:

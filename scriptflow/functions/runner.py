@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from scriptflow.core.context import HEAD
 from scriptflow.core.paths import Glob
 from scriptflow.errors import ScriptflowError, TaskError
-from scriptflow.functions.call import VALUES
+from scriptflow.functions.call import MAIN, MAIN_TOO, VALUES
 from scriptflow.functions.task import read_value
 from scriptflow.functions.values import Codec, write_whole
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
     from typing import Any, NoReturn
 
-_MAIN = "__main__"
-_MAIN_HERE = "__scriptflow_main__"
 
 
 class _Reached(BaseException):
@@ -64,7 +62,7 @@ def run(request: str) -> None:
     function = find(call["module"], call["file"], call["name"], folder, by_import=call["import"])
     codec = Codec(values, restore=lambda data: _restored(data, folder, values))
     arguments = {name: codec.read(json.loads(text)) for name, text in call["arguments"].items()}
-    bound = inspect.BoundArguments(inspect.signature(function), arguments)  # type: ignore[arg-type]  # any mapping does
+    bound = inspect.BoundArguments(inspect.signature(function), arguments)
     if call["validate"]:
         from scriptflow.functions.decorator import checking
 
@@ -118,7 +116,7 @@ def find(module: str, file: str, name: str, folder: str, *, by_import: bool) -> 
 
         found: Any = import_module(module)
     else:
-        found = _loaded(_MAIN_HERE if module == _MAIN else module, file, name)
+        found = _loaded(MAIN_TOO if module == MAIN else module, file, name)
     for part in name.split("."):
         found = getattr(found, part)
     function: Callable[..., Any] = getattr(found, "_function", found)
@@ -134,16 +132,16 @@ def _loaded(name: str, file: str, wanted: str) -> ModuleType:
     module.__file__ = file
     module.__dict__["__scriptflow__"] = True
     sys.modules[name] = module
-    if name == _MAIN_HERE:
-        sys.modules[_MAIN] = module  # what it defines is found under both names, as in the flow's process
+    if name == MAIN_TOO:
+        sys.modules[MAIN] = module  # what it defines is found under both names, as in the flow's process
     _no_head.loading = True
     try:
-        with open(file, "rb") as source:  # noqa: PTH123 (read once for each worker)
+        with open(file, "rb") as source:
             exec(compile(source.read(), file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 (the user's file)
     except _Reached:
         _check_defined(module, wanted, file)
     except ScriptflowError:
-        if name != _MAIN_HERE:
+        if name != MAIN_TOO:
             raise
         _check_defined(module, wanted, file)
     finally:
@@ -163,7 +161,7 @@ def _check_defined(module: ModuleType, wanted: str, file: str) -> None:
 def tell(error: BaseException) -> None:
     """Write why a call failed to stderr: a traceback that starts in the user's file, or our own error's words."""
     if isinstance(error, ScriptflowError):
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         if error.__cause__ is None:
             return
     from traceback import print_exception

@@ -31,7 +31,7 @@ class _Module:
     def __init__(self, name: str, file: str) -> None:
         self.name = name
         self.file = file
-        with open(file, "rb") as source:  # noqa: PTH123 (read at each start)
+        with open(file, "rb") as source:
             self.tree = ast.parse(source.read(), file)
         self.bindings: dict[str, list[ast.stmt]] = {}
         self.stars: list[ast.ImportFrom] = []

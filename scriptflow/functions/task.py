@@ -105,7 +105,7 @@ def read_value(path: str, values: str, name: str) -> Any:  # noqa: ANN401
         name: the task's, for the message.
     """
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (read for each task)
+        with open(path, encoding="utf-8") as file:
             data = json.load(file)["value"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueLost(

@@ -36,7 +36,7 @@ class Unknown:
         _use(self)
 
 
-def _use(unknown: Unknown, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401
+def _use(unknown: Unknown, *_: Any, **__: Any) -> NoReturn:
     raise UnknownValue(
         f"the flow needs the value of {unknown.__dict__['_task']}, which only a run can give", do="scriptflow run"
     )

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import pathlib
-import pickle  # noqa: S403 (read back from our own store only)
+import pickle
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -144,7 +144,16 @@ class Codec:
             return {key: self.read(item) for key, item in data.items()}
         try:
             return self._read_tagged(kind, data)
-        except (KeyError, ValueError, TypeError, AttributeError, ImportError, OSError, EOFError, pickle.PickleError) as error:
+        except (
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ImportError,
+            OSError,
+            EOFError,
+            pickle.PickleError,
+        ) as error:
             raise ValueLost(
                 f"a stored {kind} cannot be read back: {error}", do="scriptflow run --force TASK makes it again"
             ) from error
@@ -183,7 +192,7 @@ class Codec:
         path = os.path.join(self.folder, _BLOBS, os.path.basename(name))
         check_ours(os.path.dirname(path))
         check_ours(path)
-        with open(path, "rb") as file:  # noqa: PTH123 (read for each argument)
+        with open(path, "rb") as file:
             data = file.read()
         if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
             raise ValueError(f"{path} is damaged")
@@ -191,7 +200,7 @@ class Codec:
             return pickle.loads(data)  # noqa: S301 (our own user's file, in our own store, as its name says)
         import io
 
-        import pandas as pd
+        import pandas as pd  # type: ignore[import-untyped]  # there only where data frames are
 
         return pd.read_parquet(io.BytesIO(data))
 
@@ -223,7 +232,7 @@ def write_whole(path: str, data: bytes) -> None:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         fd = os.open(part, flags, 0o600)
-    with open(fd, "wb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
+    with open(fd, "wb", buffering=0) as file:
         file.write(data)
     os.replace(part, path)
 

@@ -30,7 +30,7 @@ def attempt(request: str) -> int:
     try:
         runner.run(request)
     except SystemExit as leave:
-        print(f"the function called sys.exit({leave.code!r}); a task returns", file=sys.stderr)
+        sys.stderr.write(f"the function called sys.exit({leave.code!r}); a task returns\n")
         return leave.code if isinstance(leave.code, int) and leave.code else _FAILED
     except BaseException as error:  # noqa: BLE001 (whatever the function raises is the end of this call alone)
         runner.tell(error)
@@ -111,7 +111,7 @@ def _forget_peak() -> None:
 def _end_children() -> None:
     """End the processes that a call has started and left: nothing of a job outlives it."""
     try:
-        with open(_CHILDREN, "rb", buffering=0) as listing:  # noqa: PTH123 (read after each call)
+        with open(_CHILDREN, "rb", buffering=0) as listing:
             pids = listing.read().split()
     except OSError:
         return
@@ -128,7 +128,7 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--serve"]:
         serve(words[1])
         return 0
-    with open(words[1], encoding="utf-8") as file:  # noqa: PTH123 (once)
+    with open(words[1], encoding="utf-8") as file:
         return attempt(file.read())
 
 
