@@ -159,24 +159,25 @@ def _check_defined(module: ModuleType, wanted: str, file: str) -> None:
 
 
 def tell(error: BaseException) -> None:
-    """Write why a call failed to stderr: a traceback that starts in the user's file, or our own error's words."""
-    if isinstance(error, ScriptflowError):
-        sys.stderr.write(f"{error}\n")
-        if error.__cause__ is None:
-            return
+    """Write why a call failed to stderr: a traceback that starts in the user's file, an error of ours as its words."""
     from traceback import print_exception
 
-    told = error.__cause__ if isinstance(error, ScriptflowError) and error.__cause__ is not None else error
-    print_exception(type(told), told, _theirs(told.__traceback__), file=sys.stderr)
+    trace = _theirs(error.__traceback__)
+    ours = isinstance(error, ScriptflowError)
+    if ours and trace is None:
+        sys.stderr.write(f"{error}\n")
+    else:
+        print_exception(type(error), error, trace or error.__traceback__, file=sys.stderr, chain=not ours)
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from its first frame outside scriptflow."""
+    """Return a traceback from its first frame in the user's files, None when it never was there."""
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    library = os.path.dirname(os.__file__) + os.sep
     at = trace
-    while at is not None and (
-        at.tb_frame.f_code.co_filename.startswith((ours, "<frozen"))
-        or f"{os.sep}asyncio{os.sep}" in at.tb_frame.f_code.co_filename
-    ):
+    while at is not None:
+        file = at.tb_frame.f_code.co_filename
+        if not file.startswith((ours, library, "<")):
+            return at
         at = at.tb_next
-    return at or trace
+    return None
