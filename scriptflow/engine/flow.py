@@ -286,10 +286,20 @@ class group:  # noqa: N801 (used as a word: async with sf.group("name"))
         self.__exit__(kind, error, trace)
 
 
-def flow(function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:  # noqa: ANN401
-    """Mark an async function as a flow, under its own name or ``name``; needed only where it is not ``flow_NAME``."""
+def flow(function: Callable[..., Any] | None = None, *, name: str | None = None, cache: bool = False) -> Any:  # noqa: ANN401
+    """Mark an async function as a flow; needed only where it is not ``flow_NAME``, or for an option.
+
+    Args:
+        function: the flow.
+        name: what the command line calls it, by default its own name.
+        cache: run it once in a run for equal arguments, from however many places it is awaited.
+    """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        if cache:
+            from scriptflow.engine.shared import run_once
+
+            function = run_once(function)
         function.__scriptflow_flow__ = {"name": name or function.__name__}  # type: ignore[attr-defined]
         return function
 

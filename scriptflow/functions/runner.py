@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-
 class _Reached(BaseException):
     """A script that is imported for its functions came to the line where it runs its flow."""
 

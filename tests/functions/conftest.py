@@ -66,7 +66,10 @@ class Project:
     def reasons(self, *words):
         """Return the reasons of what would run, by task."""
         plan = json.loads(self.cli("plan", "--json", *words).stdout)
-        return {task["task"]: [(reason["code"], reason["detail"]) for reason in task["reasons"]] for task in plan["would_run"]}
+        return {
+            task["task"]: [(reason["code"], reason["detail"]) for reason in task["reasons"]]
+            for task in plan["would_run"]
+        }
 
 
 @pytest.fixture
