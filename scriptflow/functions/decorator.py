@@ -62,7 +62,8 @@ class TaskFunction(Generic[P, R]):
         own = dict(options)
         self.__dict__.update(
             **same, __wrapped__=function, _function=function, _options=own, _bound=dict(bound), _codes=codes,
-            written=written, validated=validated, fresh=bool(own.pop("fresh", False)), hooks={key: own.pop(key) for key in _HOOKS if key in own},
+            written=written, validated=validated, fresh=bool(own.pop("fresh", False)),
+            hooks={key: own.pop(key) for key in _HOOKS if key in own},
             module=module, qualname=raw.__qualname__, file=os.path.abspath(raw.__code__.co_filename),
             by_import=by_import, target=f"{named}:{raw.__qualname__}",
             name=own.pop("name", None) or (f"{module}.{raw.__qualname__}" if by_import else raw.__qualname__),
@@ -248,7 +249,7 @@ class TaskFunction(Generic[P, R]):
 class AsyncTaskFunction(TaskFunction[P, R]):
     """A task function that is ``async``: a plain call gives a coroutine, a task its result."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # the one difference
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # as said
         """Call the function here and now, as if it had no mark."""
         result: Coroutine[Any, Any, R] = self._callable()(*args, **{**self._bound, **kwargs})
         return result

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from scriptflow.core.context import HEAD, PLANNING
 from scriptflow.core.states import GOOD, SKIPPED
 from scriptflow.core.task import Task
-from scriptflow.errors import ScriptflowError, TaskError
+from scriptflow.errors import ScriptflowError, TaskError, ValueLost
 from scriptflow.functions.call import VALUES, Call
 from scriptflow.functions.unknown import Unknown
-from scriptflow.functions.values import Codec, ValueLost
+from scriptflow.functions.values import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Generator

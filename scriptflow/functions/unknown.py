@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from scriptflow.errors import ScriptflowError
+from scriptflow.errors import UnknownValue
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,13 +14,6 @@ _USES = (
     "rpow", "neg", "abs", "lt", "le", "gt", "ge", "eq", "ne", "hash", "bool", "len", "iter", "getitem", "contains",
     "int", "float", "index", "str", "format", "call", "fspath", "and", "or", "xor", "matmul", "round", "enter",
 )  # fmt: skip
-
-
-class UnknownValue(ScriptflowError):
-    """The flow needs a value that only a real run can give."""
-
-    slug = "unknown-value"
-    exits_with = 1
 
 
 class Unknown:

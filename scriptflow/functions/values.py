@@ -20,7 +20,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from scriptflow.errors import ScriptflowError, TaskError
+from scriptflow.errors import TaskError, ValueLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 _ATOMS = (str, int, float, bool, type(None))
 _BLOBS = "blobs"
 _TIMES = (datetime.datetime, datetime.date, datetime.time)
-
-
-class ValueLost(ScriptflowError):
-    """A stored value cannot be read back."""
-
-    slug = "value-lost"
-    exits_with = 1
 
 
 class Codec:

@@ -66,7 +66,8 @@ def test_every_way_to_go_wrong_is_a_failure_with_its_cause_and_the_others_go_on(
         + """
 async def flow_main():
     words = ["exit", "gone", "kill", "leave", "raise", "fine"]
-    values = await sf.bag(*[crash.task(word) for word in words], crash.task("hang", timeout=0.5), pid.task(), return_exceptions=True)
+    others = [crash.task("hang", timeout=0.5), pid.task()]
+    values = await sf.bag(*[crash.task(word) for word in words], *others, return_exceptions=True)
     print([type(value).__name__ for value in values])
     await crash.map("how", words[:5])
 """
@@ -74,8 +75,8 @@ async def flow_main():
     found, answer = failures(project)
     assert answer["out"] == [str(["TaskFailed"] * 5 + ["str", "TaskFailed", "int"])]
     assert {task: (one["cause"], one["exit_code"]) for task, one in found.items()} == {
-        "crash-exit": ("exit", 3), "crash-gone": ("exit", 0), "crash-kill": ("signal", None), "crash-leave": ("exit", 4),
-        "crash-raise": ("exit", 1), "crash-hang": ("timeout", None),
+        "crash-exit": ("exit", 3), "crash-gone": ("exit", 0), "crash-kill": ("signal", None),
+        "crash-leave": ("exit", 4), "crash-raise": ("exit", 1), "crash-hang": ("timeout", None),
     }  # fmt: skip
     log = (project / found["crash-raise"]["log"]).read_text().splitlines()
     assert log[0] == "about to end" and log[1].startswith("Traceback")
@@ -198,7 +199,8 @@ def test_retries_and_hooks_are_called_around_the_jobs(project):
         import scriptflow as sf
 
         def tell(*facts):
-            print([str(getattr(fact, "name", fact)) if not isinstance(fact, sf.TaskFailed) else fact.exit_code for fact in facts])
+            words = [fact.exit_code if isinstance(fact, sf.TaskFailed) else fact for fact in facts]
+            print([str(getattr(word, "name", word)) if not isinstance(word, int) else word for word in words])
 
         def broken(*facts):
             raise RuntimeError("a hook")
@@ -223,7 +225,7 @@ def test_retries_and_hooks_are_called_around_the_jobs(project):
     )
     answer = project.run(code=1)
     assert answer["out"] == [
-        "['second_time-count']", "['second_time-count', 1]", "['second_time-count']", "['second_time-count', '5']",
+        "['second_time-count']", "['second_time-count', 1]", "['second_time-count']", "['second_time-count', 5]",
         "['second_time-never']", "['second_time-never', 1]", "['second_time-never']", "['second_time-never', 1]",
     ]  # fmt: skip
     assert answer["ran"] == 2 and "on_start of fine raised RuntimeError: a hook" in answer["err"]
