@@ -124,12 +124,9 @@ def test_a_value_that_cannot_be_stored_fails_the_task_with_words(project):
 
 
 def test_a_function_in_no_file_is_refused_before_anything_runs(project):
-    done = project.end_of(
-        project.start(
-            "-c",
-            "import scriptflow as sf\n@sf.task\ndef f():\n    pass\ntry:\n    f.call()\nexcept sf.ScriptflowError as e:\n    print(e.what, e.do)",
-        )
-    )
+    text = "import scriptflow as sf\n@sf.task\ndef f():\n    pass\ntry:\n    f.call()\n"
+    text += "except sf.ScriptflowError as error:\n    print(error.what, error.do)\n"
+    done = project.end_of(project.start("-c", text))
     assert "in no file" in done.stdout and "module" in done.stdout
 
 
