@@ -67,7 +67,7 @@ class Warm:
     Args:
         loop: where their sockets are heard.
         send: hands messages to the reaper.
-        report: tells of a job's end.
+        report: tells of a job's end by number and report; ``more`` says whether others follow at once.
         host: this machine's name, for reports.
     """
 
@@ -75,7 +75,7 @@ class Warm:
         self,
         loop: asyncio.AbstractEventLoop,
         send: Callable[[Sequence[Message]], None],
-        report: Callable[[int, JobReport], None],
+        report: Callable[..., None],
         host: str,
     ) -> None:
         self._loop = loop
@@ -250,8 +250,6 @@ class Warm:
             self._end(worker, words.STOPPED, 0.0)
             return
         self._done(worker, report)
-        if not worker.dying:
-            self._idle.append(worker)
 
     def _report_of(self, worker: _Worker, answer: dict[str, Any]) -> JobReport:
         code = int(answer["code"])
@@ -272,7 +270,9 @@ class Warm:
             worker.timer = None
         if job is not None:
             self._by_job.pop(job.number, None)
-            self._report(job.number, report)
+            if not worker.dying:
+                self._idle.append(worker)
+            self._report(job.number, report, more=False)
 
     def _end(self, worker: _Worker, flag: int, grace_s: float) -> None:
         """End a worker that is at work; the first reason counts."""

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from conftest import alive, until
+from projects import alive, until
 
 BAD = """
 import os
