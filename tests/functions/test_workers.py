@@ -229,3 +229,45 @@ def test_retries_and_hooks_are_called_around_the_jobs(project):
         "['second_time-never']", "['second_time-never', 1]", "['second_time-never']", "['second_time-never', 1]",
     ]  # fmt: skip
     assert answer["ran"] == 2 and "on_start of fine raised RuntimeError: a hook" in answer["err"]
+
+
+def test_the_death_of_what_starts_the_workers_is_a_lost_job_and_the_next_call_works(project):
+    project.write(
+        sflow="""
+        import os, signal, time
+        import scriptflow as sf
+
+        @sf.task
+        def orphan():
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(100)
+
+        @sf.task
+        def fine():
+            return 5
+
+        async def flow_main():
+            print(await fine.task())
+            (error,) = await sf.bag(orphan.task(), return_exceptions=True)
+            print(error.cause, await fine.validate().task(name="after"))
+        """
+    )
+    answer = project.run("-j", "1", code=1)
+    assert answer["out"] == ["5", "lost 5"]
+
+
+def test_large_requests_and_answers_arrive_whole(project):
+    project.write(
+        sflow="""
+        import scriptflow as sf
+
+        @sf.task
+        def same(n, text):
+            return text
+
+        async def flow_main():
+            texts = [str(n) * 200_000 for n in range(8)]
+            assert await same.map(("n", "text"), list(enumerate(texts))) == texts
+        """
+    )
+    assert project.run("-j", "4")["ran"] == 8
