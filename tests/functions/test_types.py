@@ -1,9 +1,13 @@
 """Type checkers know what calls take and what awaiting them gives."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import scriptflow
 
 FLOW = """
 import scriptflow as sf
@@ -36,7 +40,8 @@ async def flow_main() -> None:
 def test_mypy_sees_arguments_and_values(tmp_path):
     (tmp_path / "sflow.py").write_text(FLOW)
     argv = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--hide-error-context", "sflow.py"]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    env = {**os.environ, "MYPYPATH": str(Path(scriptflow.__file__).parents[1])}
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
     errors = [line.partition(": error: ")[0] for line in done.stdout.splitlines() if ": error: " in line]
     last = len(FLOW.splitlines())
     assert errors == [f"sflow.py:{last - 1}", f"sflow.py:{last}"], done.stdout
