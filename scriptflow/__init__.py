@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from scriptflow.app import Head, RunResult, run, run_async
     from scriptflow.engine.notes import notify
+    from scriptflow.functions.decorator import task
 
     planning: bool
 
@@ -34,7 +35,7 @@ __version__ = "1.0.0.dev0"
 __all__ = [
     "Cycle", "DuplicateOutput", "Head", "InputMissing", "OutputMissing", "RunResult", "ScriptflowError", "Task",
     "TaskFailed", "TaskFrozen", "TasksFailed", "bag", "directory", "flow", "glob", "group", "init", "notify",
-    "planning", "run", "run_async",
+    "planning", "run", "run_async", "task",
 ]  # fmt: skip
 _IN_APP = ("Head", "RunResult", "run", "run_async")
 
@@ -48,6 +49,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         from scriptflow.engine.notes import notify
 
         return notify
+    if name == "task":
+        from scriptflow.functions.decorator import task
+
+        return task
     if name == "planning":
         from scriptflow.core.context import PLANNING
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from time import time
 
 from scriptflow.errors import StoreBusy, StoreDamaged, StoreError, StoreNewer, StoreUnwritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -196,6 +197,15 @@ def explain(error: sqlite3.Error, path: str) -> StoreError:
     if name in _CANNOT_OPEN or name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         return StoreUnwritable(f"cannot write {path}", why=str(error), do=f"check the permissions of {path}")
     return StoreError(f"cannot write {path}", why=str(error), do="check that disk, then run again")
+
+
+@contextmanager
+def explaining(path: str) -> Iterator[None]:
+    """Raise in our words what SQLite could not do with the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
 
 
 def migrate(connection: sqlite3.Connection, path: str, folder: str, *, application_id: int) -> None:

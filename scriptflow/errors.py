@@ -254,6 +254,20 @@ class TaskCancelled(TaskFailed):
     slug = "task-cancelled"
 
 
+class ValueLost(ScriptflowError):
+    """The stored value of a function task cannot be read back."""
+
+    slug = "value-lost"
+    exits_with = 1
+
+
+class UnknownValue(ScriptflowError):
+    """A plan came to a line that uses a value which only a run can give."""
+
+    slug = "unknown-value"
+    exits_with = 1
+
+
 class TasksFailed(ScriptflowError):
     """Several tasks of one bag failed; ``failures`` lists each."""
 

@@ -299,7 +299,7 @@ def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
             Pool(
                 name, executor.slots, executor.fits,
                 cpus=getattr(totals, "cpus", None), memory=getattr(totals, "memory_bytes", None),
-                gpu_ids=getattr(executor, "gpu_ids", None),
+                gpu_ids=getattr(executor, "gpu_ids", None), warm=getattr(executor, "warm", False),
             )
         )  # fmt: skip
     return Pools(pools)

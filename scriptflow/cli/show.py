@@ -98,6 +98,8 @@ def _last_jobs(reader: StoreReader, run: RunRecord) -> list[JobRecord]:
 
 
 def _task_document(reader: StoreReader, job: JobRecord) -> dict[str, object]:
+    import json
+
     from scriptflow.core.fingerprint import Manifest
 
     job = reader.job(job.job) or job
@@ -110,6 +112,7 @@ def _task_document(reader: StoreReader, job: JobRecord) -> dict[str, object]:
         "settings": dict(manifest.extra),
         "reasons": [{"code": code, "detail": detail} for code, detail in job.reasons],
         "asked": {"cpus": job.cpus, "memory_bytes": job.memory_bytes, "gpus": job.gpus},
+        "results": {name: json.loads(body) for name, _, body in job.values},
         "inputs": [_file_row(job, at) for at, seen in enumerate(job.files) if seen.role == "in"],
         "outputs": [_file_row(job, at) for at, seen in enumerate(job.files) if seen.role == "out"],
         "attempts": [reading.job_row(attempt) for attempt in _attempts(reader, job)],

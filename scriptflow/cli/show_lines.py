@@ -117,6 +117,7 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
         ("detail", job.detail),
         ("asked", ", ".join(asked)),
         ("used", ", ".join(used)),
+        *(("result", f"{name} = {body}") for name, _, body in job.values),
         ("log", words.shown_path(job.log)),
     ]
     lines = [*_head(look, job.task, job.state, reading.how_it_ended(job), width), *_facts(look, facts, width)]

@@ -94,11 +94,15 @@ def _check_option(key: str, value: Any, place: Place) -> None:  # noqa: ANN401
         raise TaskError(f"cwd={value!r} is no path of a folder", place=place)
     if key == "check" and value not in (None, "mtime", "content"):
         raise TaskError(f"check={value!r} is neither mtime nor content", do='check="content"', place=place)
-    if key in ("env", "labels", "props") and value is not None:
+    if key in ("env", "labels", "props", "parse_log") and value is not None:
         if not hasattr(value, "items"):
             raise TaskError(f"{key}={value!r} is no dict", do=f'{key}={{"NAME": "value"}}', place=place)
         if key == "env":
             _check_env(value, place)
+        if key == "parse_log":
+            from scriptflow.core.registry import load
+
+            load("scriptflow.engine.results:check_patterns")(value, place)
     try:
         if key in _TIMES and value is not None:
             seconds_of(value)
@@ -179,6 +183,9 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None, folder: str = "
         extra = {key: os.fspath(options[key]) for key in ("cwd", "container") if options.get(key)}
         for name, value in (options.get("env") or {}).items():
             extra[f"env {name}"] = str(value)
+        if (call := options.get("call")) is not None:
+            extra.update(call.manifest)
+            outputs = [path for path in outputs if path != call.value_file]
         for side in ("groups_in", "groups_out"):
             for name, items in (options.get(side) or {}).items():
                 extra[f"{side} {name}"] = "\n".join(declared(items))
@@ -195,10 +202,12 @@ def argv_of(task: Task, folder: str) -> tuple[str, ...]:
     Raises:
         TaskError: a string command cannot be split, names an input that is not there, or holds a NUL byte.
     """
-    if isinstance(task.cmd, str):
+    if (call := task.get("call")) is not None:
+        argv: tuple[str, ...] = call.argv(folder)
+    elif isinstance(task.cmd, str):
         text = _filled(task, folder)
         if task.get("shell"):
-            argv: tuple[str, ...] = ("/bin/sh", "-c", text) if os.name == "posix" else ("cmd", "/c", text)
+            argv = ("/bin/sh", "-c", text) if os.name == "posix" else ("cmd", "/c", text)
         else:
             import shlex
 
@@ -285,27 +294,3 @@ def _filled(task: Task, folder: str) -> str:
 def _is_number(text: str) -> bool:
     digits = text[1:] if text[:1] == "-" else text
     return digits.isascii() and digits.isdigit()
-
-
-def read_result(task: Task) -> Any:  # noqa: ANN401
-    """Read the file named by ``.result(file)``: ``.json`` as data, anything else as text."""
-    import sys
-
-    from scriptflow.core.context import HEAD
-    from scriptflow.core.states import GOOD
-
-    sys.audit("scriptflow.value", task)  # a plan wants to know where the flow reads what a run would make
-    path = task.get("result")
-    if path is None:
-        raise TaskError(f"task {task.name} names no result", do="name its file with .result(file)", place=task.place)
-    if task.state not in GOOD:
-        raise TaskError(f"task {task.name} has no result yet", why=f"it is {task.state}", do="await it first")
-    head = HEAD.get()
-    full = head.files.absolute(path) if head is not None else path
-    with open(full, encoding="utf-8") as file:
-        text = file.read()
-    if path.endswith(".json"):
-        import json
-
-        return json.loads(text)
-    return text

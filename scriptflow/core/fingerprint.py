@@ -10,9 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# No field may hold a NUL (neither argv nor a path can), so counted, NUL-ended fields are unambiguous.
-_SECTIONS = ("command", "inputs", "outputs", "extra")
-
 
 def manifest_text(
     command: str | tuple[str, ...],
@@ -22,6 +19,7 @@ def manifest_text(
     extra: Mapping[str, str] | None,
 ) -> str:
     """Write the manifest; ``extra`` holds what few tasks have (``cwd``, ``container``, ``code``, ``env X`` …)."""
+    # No field may hold a NUL (neither argv nor a path can), so counted, NUL-ended fields are unambiguous.
     if type(command) is str:
         words: tuple[str, ...] = ("S" if shell else "s", command)
     else:

@@ -151,6 +151,10 @@ class Store(Protocol):
         """Write that a job's files were looked at one by one and are as it left them, so that a glance will do."""
         ...
 
+    def values(self, job: int, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Write what a job gave besides files, as (name, kind, body), with the next group commit."""
+        ...
+
     def progress(self, counts: RunCounts) -> None:
         """Write the run's counts with the next group commit."""
         ...

@@ -47,6 +47,8 @@ class Job:
         inputs, outputs: absolute paths.
         timeout_s: TERM after so many seconds, None = never; grace_s: KILL so long after TERM.
         options: executor options of this task alone.
+        warm: what a resident worker of the same head takes instead of ``argv``: ``server``, the worker's own program
+            and arguments, and ``request``, a text for it; an executor without such workers runs ``argv``.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Job:
     grace_s: float = 5.0
     container: str | None = None
     options: Mapping[str, object] = NOTHING
+    warm: Mapping[str, Any] | None = None
 
 
 @frozen

@@ -119,6 +119,7 @@ class JobRecord:
     group: str
     reasons: tuple[tuple[str, str], ...] = ()
     files: tuple[Seen, ...] = ()
+    values: tuple[tuple[str, str, str], ...] = ()  # (name, kind, body): what was picked out of the log
     cpus: int = 1
     memory_bytes: int | None = None
     gpus: int = 0

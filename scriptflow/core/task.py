@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULTS: dict[str, Any] = {
     "shell": False, "cwd": None, "env": None, "executor": None, "container": None, "cpus": 1, "memory": None,
     "gpus": 0, "walltime": None, "timeout": None, "retries": 0, "retry_delay": 0, "priority": 0, "check": None,
-    "quiet": True, "labels": None, "keep_partial": None, "update_in_place": False, "props": None,
+    "quiet": True, "labels": None, "keep_partial": None, "update_in_place": False, "props": None, "parse_log": None,
 }  # fmt: skip
 _PLAIN = tuple(DEFAULTS.values())
 _NOTHING: dict[str, Any] = {}
@@ -55,6 +55,7 @@ class Task:
         labels: free words kept with the record; quiet: kept for old flows, output always goes to the log.
         keep_partial: leave a failed task's outputs as ``NAME.partial``.
         update_in_place: the command changes its outputs, so they are not set aside before it starts.
+        parse_log: maps a name to a pattern; the last match in the job's log is kept as ``task.results[name]``.
 
     Raises:
         TaskError: an argument is of no use; at the line that made the task.
@@ -104,6 +105,7 @@ class Task:
         keep_partial: bool | None = None,
         update_in_place: bool = False,
         props: Mapping[str, Any] | None = None,
+        parse_log: Mapping[str, str] | None = None,
     ) -> None:
         frame = sys._getframe(1)
         self._code: CodeType = frame.f_code
@@ -128,7 +130,7 @@ class Task:
             raise
         options = (
             shell, cwd, env, executor, container, cpus, memory, gpus, walltime, timeout, retries, retry_delay,
-            priority, check, quiet, labels, keep_partial, update_in_place, props,
+            priority, check, quiet, labels, keep_partial, update_in_place, props, parse_log,
         )  # fmt: skip
         if options != _PLAIN:
             given = zip(DEFAULTS, options, strict=False)
@@ -170,9 +172,7 @@ class Task:
         self._set_options({"retries": count})
         return self
 
-    def set_retry(self, count: int) -> Self:
-        """Allow ``count`` more jobs after a failed one; the old name of ``retry``."""
-        return self.retry(count)
+    set_retry = retry  # its old name
 
     def set_prop(self, key: str, value: Any) -> Self:  # noqa: ANN401
         """Set a property; ``mem`` (GB) and ``ncore`` are ``memory`` and ``cpus``, others are kept as labels."""
@@ -182,7 +182,7 @@ class Task:
 
     def copy(self, **changes: Any) -> Task:
         """Return an editable twin, with ``changes`` (keywords of ``Task``) made to it."""
-        twin = Task.__new__(Task)
+        twin = Task.__new__(type(self))
         for slot in Task.__slots__:
             setattr(twin, slot, getattr(self, slot))
         twin._options = dict(self._options)
@@ -284,9 +284,18 @@ class Task:
         Raises:
             TaskError: no result was declared, or the task has not ended well.
         """
-        from scriptflow.core.command import read_result
+        from scriptflow.core.registry import load
 
-        return read_result(self)
+        sys.audit("scriptflow.value", self)  # a plan wants to know where the flow reads what a run would make
+        return load("scriptflow.engine.results:read_result")(self)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What ``parse_log`` found in the log of the job that made the outputs: numbers where they are, else text."""
+        from scriptflow.core.registry import load
+
+        found: dict[str, Any] = load("scriptflow.engine.results:results_of")(self)
+        return found
 
     @property
     def place(self) -> Place:

@@ -39,7 +39,8 @@ def refuse_outputs(task: Task, inputs: Sequence[str], outputs: Sequence[str]) ->
         TaskError: one lies in the run store.
         Cycle: one is an input too, and the command does not change it in place.
     """
-    own = next((path for path in outputs if path.startswith(_STORE)), None)
+    value_file = getattr(task.get("call"), "value_file", "")
+    own = next((path for path in outputs if path.startswith(_STORE) and path != value_file), None)
     if own is not None:
         raise TaskError(f"{own} is the run store's, not an output", do="write elsewhere", place=task.place)
     both = set(inputs) & set(outputs)

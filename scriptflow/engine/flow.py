@@ -227,7 +227,9 @@ class _Bag:
 
     def _result(self, item: Any) -> Any:  # noqa: ANN401
         if isinstance(item, Task):
-            return item if item._state in GOOD or item._life is None else item._life.error()
+            if item._state not in GOOD and item._life is not None:
+                return item._life.error()
+            return item.value if "call" in item._options else item
         if item.cancelled():
             import asyncio
 
@@ -284,16 +286,24 @@ class group:  # noqa: N801 (used as a word: async with sf.group("name"))
         self.__exit__(kind, error, trace)
 
 
-def flow(function: Callable[..., Any] | None = None, *, name: str | None = None, check: str | None = None) -> Any:  # noqa: ANN401
+def flow(
+    function: Callable[..., Any] | None = None, *, name: str | None = None, check: str | None = None,
+    cache: bool = False,
+) -> Any:  # noqa: ANN401  # fmt: skip
     """Mark an async function as a flow; needed only where it is not ``flow_NAME``, or has options.
 
     Args:
         function: the function itself, where the mark has no options.
         name: what it is called, by default the function's own name.
         check: ``"mtime"`` or ``"content"`` for its tasks, unless they say so themselves.
+        cache: run it once in a run for equal arguments, from however many places it is awaited.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        if cache:
+            from scriptflow.engine.shared import run_once
+
+            function = run_once(function)
         function.__scriptflow_flow__ = {"name": name or function.__name__, "check": check}  # type: ignore[attr-defined]
         return function
 

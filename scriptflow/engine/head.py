@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scriptflow.engine.bus import Bus
     from scriptflow.engine.dispatch import Dispatcher
     from scriptflow.engine.hashing import Hashes
+    from scriptflow.engine.shared import Once
 
 
 class Head:
@@ -39,6 +40,7 @@ class Head:
     Attributes:
         failure: what ends the run whatever the flow does: a lost store, a bug of ours.
         stopped: what an await of a task not sent yet raises once a signal has stopped the run.
+        shared: the flows that run once, as far as they were reached.
         deserted: whether somebody who waited for a task was cancelled.
 
     Args:
@@ -77,6 +79,7 @@ class Head:
         self.failure: ScriptflowError | None = None
         self.stopped: BaseException | None = None
         self.deserted = False
+        self.shared: list[Once] = []
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
         self._hashes: Hashes | None = None

@@ -34,6 +34,7 @@ from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.engine.asked import refuse_outputs, resources_of
 from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES, is_coarse, signature_of
+from scriptflow.engine.results import call_hook, pick
 from scriptflow.engine.story import error_of, failure_of
 from scriptflow.engine.verdict import look, reasons_of, refuse_missing
 from scriptflow.errors import (
@@ -178,6 +179,9 @@ class Life:
         unnamed = task._name is None and not task._outputs
         log = log_path(store_folder, run, f"{self.name}-{self.key[:8]}" if unnamed else self.name, self.attempt)
         cwd = get("cwd")
+        call = get("call")
+        # What is set for a whole process, a container or the GPUs, cannot be had from one that runs already.
+        warm = call and call.begin(head.folder, warm=pool.warm and not gpus and not get("container"))
         self.job = Job(
             number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
             argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder,
@@ -185,9 +189,10 @@ class Life:
             inputs=tuple([seen.path for seen in self.inputs]),
             outputs=tuple([head.files.absolute(path) for path in self.outputs]),
             resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
-            grace_s=head.settings.grace, container=get("container"),
+            grace_s=head.settings.grace, container=get("container"), warm=warm,
         )  # fmt: skip
         self.ready = False
+        call_hook(self, "on_start")
         head.move(task, SUBMITTED)
         return JobStart(
             job=number, run=run_id, task=self.name, key=self.key, manifest=self.manifest, attempt=self.attempt,
@@ -255,10 +260,12 @@ class Life:
             ),
             self._then(job.outputs if good else (), head.tell.hold(head)),
         )  # fmt: skip
+        pick(head, task, job.number, job.log)
         if good:
             head.dispatcher.hash(job.number, [one for one in (*self.inputs, *seen) if self.is_small(one)])
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
+            call_hook(self, "on_success")
         elif report.state == JobState.CANCELLED:
             self.failure = error_of(self, TaskCancelled, f"task {self.name} was stopped")
             self._settle(CANCELLED)
@@ -266,6 +273,7 @@ class Life:
             self._try_again(report)
         else:
             self.failure = failure_of(self, report)
+            call_hook(self, "on_failure", self.failure)
             self._settle(FAILED)
 
     @staticmethod
@@ -330,6 +338,7 @@ class Life:
         delay = seconds_of(self.task.get("retry_delay") or self.head.settings.retry_delay) * 2 ** (self.attempt - 1)
         delay *= random.uniform(1.0, 1.25)  # noqa: S311 (jitter, so that retries do not come in step)
         self.head.tell.retried(self, delay, report)
+        call_hook(self, "on_retry", failure_of(self, report))
         self.head.move(self.task, QUEUED)
         self.head.dispatcher.queue_later(self, delay)
 

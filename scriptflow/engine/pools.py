@@ -22,7 +22,7 @@ _PATIENCE = 64
 class Pool:
     """What one executor has, and what of it is taken."""
 
-    __slots__ = ("cpus", "fits", "gpu_ids", "memory", "name", "slots", "slots_total")
+    __slots__ = ("cpus", "fits", "gpu_ids", "memory", "name", "slots", "slots_total", "warm")
 
     def __init__(
         self,
@@ -33,8 +33,10 @@ class Pool:
         cpus: float | None = None,
         memory: int | None = None,
         gpu_ids: Sequence[str] | None = None,
+        warm: bool = False,
     ) -> None:
         self.name = name
+        self.warm = warm  # whether it has resident workers
         self.slots = self.slots_total = slots
         self.fits = fits
         self.cpus = cpus

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scriptflow.core.job import Job, JobReport
     from scriptflow.executors.process import Reaper
     from scriptflow.executors.reaper import Message
+    from scriptflow.executors.warm import Warm
 
     Ended = Callable[[Job, JobReport, bool], None]
 
@@ -57,6 +58,7 @@ class LocalExecutor:
     """
 
     capabilities = Capabilities(memory=True, gpus=True)
+    warm = True  # resident workers take the jobs that can be taken so
 
     def __new__(cls, *_: object, **__: object) -> Self:
         """Choose the portable variant where there is no ``posix_spawn``."""
@@ -94,6 +96,7 @@ class LocalExecutor:
         self._ends: dict[int, asyncio.Future[JobReport]] = {}
         self._reaper: Reaper | None = None
         self._short_since = 0.0
+        self._warm: Warm | None = None
         self._door = threading.Lock()  # held while jobs are handed to a reaper, and while a dead one's are counted
 
     async def __aenter__(self) -> Self:
@@ -108,6 +111,8 @@ class LocalExecutor:
             await self._end_running()
         finally:
             reaper, self._reaper = self._reaper, None
+            if self._warm is not None:
+                self._warm.close()
             if reaper is not None:
                 self._let_go(reaper)
 
@@ -170,21 +175,46 @@ class LocalExecutor:
             except OSError as error:
                 self._no_reaper(jobs, ended, error)
                 return
-            for job in jobs:
+            warm = [job for job in jobs if job.warm is not None]
+            if warm:
+                self._loop.call_soon_threadsafe(self._take_warm, warm)
+            for job in jobs if not warm else [job for job in jobs if job.warm is None]:
                 try:
                     requests.append(_request(job, reaper.outer))
                 except (UnicodeEncodeError, IndexError) as error:  # a lone surrogate; no word at all
                     self._refuse((job,), f"its command cannot be handed to a program: {error}")
-            self._send(reaper, requests)
+            if requests:
+                self._send(reaper, requests)
+
+    def _take_warm(self, jobs: Sequence[Job]) -> None:
+        if self._warm is None:
+            from scriptflow.executors.warm import Warm
+
+            self._warm = Warm(self._loop, self._tell, self._report, self._host)
+        self._warm.take([job for job in jobs if job.number in self._running])
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        """Send messages to the reaper there is; when there is none, its workers are gone too."""
+        if (reaper := self._reaper) is not None:
+            self._send(reaper, messages)
 
     def stop(self, numbers: Sequence[int], grace_s: float) -> None:
         """TERM to these jobs, KILL after ``grace_s`` (0: at once); may be called on any thread."""
         reaper = self._reaper
+        warm = [number for number in numbers if (found := self._running.get(number)) and found[0].warm is not None]
+        if warm and reaper is not None:
+            self._loop.call_soon_threadsafe(self._stop_warm, warm, grace_s)
+            numbers = [number for number in numbers if number not in warm]
         if reaper is not None and numbers:
             self._send(reaper, [(words.STOP, tuple(numbers), grace_s)])
         elif reaper is None:  # they wait for one
             for number in numbers:
                 self._loop.call_soon_threadsafe(self._report, number, reports.stopped_early(self._host))
+
+    def _stop_warm(self, numbers: Sequence[int], grace_s: float) -> None:
+        for number in numbers:
+            if self._warm is not None:
+                self._warm.stop(number, grace_s)
 
     def _start_reaper(self) -> Reaper:
         from scriptflow.executors.process import Reaper
@@ -226,7 +256,9 @@ class LocalExecutor:
         left = len(messages)
         for message in messages:
             left -= 1
-            if message[0] == words.ENDED:
+            if message[0] in (words.ENDED, words.REFUSED) and message[1] < 0 and self._warm is not None:
+                self._warm.heard(message)
+            elif message[0] == words.ENDED:
                 self._report(message[1], reports.ended(message, self._host), more=left > 0)
             elif message[0] == words.REFUSED:
                 job, _ = self._running[message[1]]
@@ -238,6 +270,8 @@ class LocalExecutor:
             with self._door:
                 lost = tuple(self._running)
                 self._reaper = None  # the next job starts another
+            if self._warm is not None:
+                self._warm.lose()
             reaper.end_lost()
             self._let_go(reaper)
             self._give_up(lost, reaper.why)

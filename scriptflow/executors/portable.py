@@ -44,7 +44,9 @@ class _Wish:
 
 
 class PortableExecutor(LocalExecutor):
-    """As LocalExecutor, with an asyncio task for each job."""
+    """As LocalExecutor, with an asyncio task for each job and no resident workers."""
+
+    warm = False
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

@@ -78,11 +78,13 @@ def read_job(connection: sqlite3.Connection, folder: str, root: Root, number: in
         "WHERE job = ? ORDER BY made, file",
         (number,),
     )
+    values = connection.execute('SELECT name, kind, body FROM "values" WHERE job = ? ORDER BY name', (number,))
     return _job(
         row,
         folder,
         reasons=tuple((from_column(code), from_column(detail or "")) for code, detail in reasons),
         files=tuple(read_seen(file, root) for file in files),
+        values=tuple(tuple(map(from_column, value)) for value in values),
     )
 
 

@@ -9,6 +9,7 @@ from scriptflow.store.text import from_column, json_list, to_column, to_microsec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from scriptflow.core.records import RunCounts, RunStart
     from scriptflow.store.text import Root
@@ -110,3 +111,9 @@ def close_cut(connection: sqlite3.Connection, *, but: int) -> str:
         )
         said = f"{from_column(name)} was cut short: {done} task{'' if done == 1 else 's'} done, {cut} interrupted"
     return said
+
+
+def write_values(connection: sqlite3.Connection, job: int, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Insert what a job gave besides files, as (name, kind, body)."""
+    named = [(job, *map(to_column, row)) for row in rows]
+    connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?, ?)', named)

@@ -237,20 +237,16 @@ class SqliteStore:
         found, self._latest = self._latest, None
         if found is None:
             self._settle()
-            try:
+            with database.explaining(self._path):
                 found = read_latest(self._reading(), self._root)
-            except sqlite3.Error as error:
-                raise database.explain(error, self._path) from error
         return found
 
     def job(self, number: int) -> JobRecord | None:
         """Read one job with its reasons and files."""
         if number >= self._first_job:
             self._settle()
-        try:
+        with database.explaining(self._path):
             return read_job(self._reading(), self._folder, self._root, number)
-        except sqlite3.Error as error:
-            raise database.explain(error, self._path) from error
 
     def started(self, starts: Sequence[JobStart], then: Callable[[BaseException | None], None]) -> None:
         """Commit these starts, all in one transaction, then call ``then`` on the write thread.
@@ -274,6 +270,10 @@ class SqliteStore:
     def looked(self, job: int, outputs: Sequence[str], signature: int) -> None:
         """Write, with the next group commit, that a job's files were looked at one by one and are as it left them."""
         self._writing().put((CALL, lambda _: self._writer.looked(job, outputs, signature)))
+
+    def values(self, job: int, rows: Sequence[tuple[str, str, str]]) -> None:
+        """Write what a job gave, as (name, kind, body), with the next group commit."""
+        self._writing().put((CALL, lambda connection: runs.write_values(connection, job, rows)))
 
     # --- ending -----------------------------------------------------------------------------------
 
@@ -339,13 +339,11 @@ class SqliteStore:
         return self._thread
 
     def _now(self, items: list[tuple[int, Sequence[JobStart]]]) -> bool:
-        try:
+        with database.explaining(self._path):
             return self._writer.intend([start for _, starts in items for start in starts])
-        except sqlite3.Error as error:
-            raise database.explain(error, self._path) from error
 
     def _group(self, items: list[tuple[int, object]]) -> None:
-        try:
+        with database.explaining(self._path):
             if not self._network:
                 database.set_synchronous(self._connection, full=True)
             try:
@@ -353,8 +351,6 @@ class SqliteStore:
             finally:
                 if not self._network:
                     database.set_synchronous(self._connection, full=False)
-        except sqlite3.Error as error:
-            raise database.explain(error, self._path) from error
 
     def _note(self, error: BaseException) -> None:
         if self._failed is not None and not isinstance(error, StoreLost):
@@ -378,10 +374,8 @@ class SqliteStore:
         if self._network:
             self._writing()  # it says that we live, however long nothing is written
         if self._thread is None:
-            try:
+            with database.explaining(self._path):
                 self._writer.write([(CALL, write)])
-            except sqlite3.Error as error:
-                raise database.explain(error, self._path) from error
             return
         self._thread.put((CALL, write))
         if wait:

@@ -147,6 +147,21 @@ def test_files_counts_notes_and_sees_a_new_one(tmp_path: Path) -> None:
     assert (folder / "index" / "names.txt").read_text().split() == ["monday.md", "tuesday.md", "wednesday.md"]
 
 
+def test_functions_run_again_where_their_code_arguments_or_values_changed(tmp_path: Path) -> None:
+    folder = copy_of("functions", tmp_path)
+    assert run(folder)["ran"] == 6
+    text = (folder / "report.txt").read_text()
+    assert text.startswith("the median lies between 5")
+    assert run(folder)["ran"] == 0
+    samples = folder / "samples.py"
+    samples.write_text(samples.read_text().replace("not used", "still not used"))
+    assert planned(folder) == set()
+    assert planned(folder, "--level", "0.95") == {"interval", "report"}
+    samples.write_text(samples.read_text().replace("512, 633", "312, 633"))
+    assert len(planned(folder)) == 6
+    assert run(folder)["ran"] == 6
+
+
 def test_plain_asyncio_program_needs_no_head_in_sight(tmp_path: Path) -> None:
     folder = copy_of("plain-asyncio", tmp_path)
     for _ in range(2):

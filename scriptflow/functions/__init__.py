@@ -1,0 +1,1 @@
+"""Python functions as tasks: the decorator, their code and values, and the program that calls them."""
