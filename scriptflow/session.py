@@ -74,10 +74,18 @@ class Session:
         except BaseException:
             self.store.close()
             raise
+        self._sweep_inbox()
         self.store.on_failure = self.store.on_lost = self._store_failed
         self.keeper: AsyncGenerator[None, None] | None = None
         self._executors: dict[str, Executor] = {}
         self._tell_start()
+
+    def _sweep_inbox(self) -> None:
+        """Answer what was asked while nobody was here to hear it."""
+        if os.path.isdir(f"{self.folder}/{STORE}/inbox"):
+            from scriptflow.store.inbox import Inbox
+
+            Inbox(f"{self.folder}/{STORE}").sweep()
 
     def _tell_start(self) -> None:
         if self.bus:
@@ -132,7 +140,9 @@ class Session:
 
     def _dispatcher(self, head: Head) -> Dispatcher:
         from scriptflow.engine.dispatch import Dispatcher
+        from scriptflow.store.inbox import Inbox
 
+        head.mailbox = Inbox(f"{self.folder}/{STORE}")
         logs = f"{self.folder}/{STORE}/logs"
         try:
             os.makedirs(logs, mode=0o700, exist_ok=True)
