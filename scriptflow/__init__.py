@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from scriptflow.app import Head, RunResult, run, run_async
     from scriptflow.engine.notes import notify
+    from scriptflow.submission import submit
 
     planning: bool
 
@@ -34,20 +35,16 @@ __version__ = "1.0.0.dev0"
 __all__ = [
     "Cycle", "DuplicateOutput", "Head", "InputMissing", "OutputMissing", "RunResult", "ScriptflowError", "Task",
     "TaskFailed", "TaskFrozen", "TasksFailed", "bag", "directory", "flow", "glob", "group", "init", "notify",
-    "planning", "run", "run_async",
+    "planning", "run", "run_async", "submit",
 ]  # fmt: skip
-_IN_APP = ("Head", "RunResult", "run", "run_async")
+_ELSEWHERE = {"submit": "submission", "notify": "engine.notes"} | dict.fromkeys(("Head", "RunResult", "run", "run_async"), "app")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name in _IN_APP:
-        from scriptflow import app
+    if name in _ELSEWHERE:
+        from importlib import import_module
 
-        return getattr(app, name)
-    if name == "notify":
-        from scriptflow.engine.notes import notify
-
-        return notify
+        return getattr(import_module(f"scriptflow.{_ELSEWHERE[name]}"), name)
     if name == "planning":
         from scriptflow.core.context import PLANNING
 

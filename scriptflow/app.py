@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scriptflow.core.config import Settings
     from scriptflow.core.interfaces import Listener
     from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.life import Life
     from scriptflow.engine.plan import Planner
     from scriptflow.flowfile.discover import Flow, FlowFile
 
@@ -96,8 +97,18 @@ def _mentions_asyncio(file: str) -> bool:
         return False
 
 
-def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions) -> Plan:
-    """Say what a run would do; nothing is started and nothing written."""
+def plan_flow(
+    flow_file: FlowFile,
+    flow: Flow,
+    params: dict[str, Any],
+    settings: Settings,
+    options: RunOptions,
+    then: Callable[[Engine, Sequence[Life]], None] | None = None,
+) -> Plan:
+    """Say what a run would do; nothing is started and nothing written.
+
+    ``then`` is shown the head, with all tasks that it knows, and the lives of those that would run.
+    """
     from scriptflow.engine.plan import Planner
 
     os.chdir(flow_file.folder)
@@ -136,6 +147,8 @@ def plan_flow(flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings:
         if reader is not None:
             reader.close()
     lives = planner[0].would_run if planner else []
+    if then is not None:
+        then(head, lives)
     return Plan(flow.name, [PlannedTask(life.name, life.reason_pairs()) for life in lives], head.skipped, stopped_at)
 
 

@@ -135,6 +135,12 @@ class NotFound(UsageError):
     slug = "not-found"
 
 
+class NoLiveRun(UsageError):
+    """No head is at work in the run store, so there is nobody to ask."""
+
+    slug = "no-live-run"
+
+
 # --- the graph of tasks ---------------------------------------------------------------------------
 
 
@@ -315,6 +321,20 @@ class StoreLost(StoreError):
 
     slug = "store-lost"
     exits_with = 75
+
+
+class NoAnswer(ScriptflowError):
+    """A live head did not answer a request in time."""
+
+    slug = "no-answer"
+    exits_with = 1
+
+
+class RequestRefused(ScriptflowError):
+    """A live head cannot do what it was asked."""
+
+    slug = "request-refused"
+    exits_with = 1
 
 
 class InternalError(ScriptflowError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class RunOptions:
     """What was asked of one run, beyond settings and parameters."""
 
-    __slots__ = ("argv", "executor", "force", "name", "only", "tags", "until")
+    __slots__ = ("argv", "done", "executor", "force", "name", "only", "tags", "until")
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class RunOptions:
         force: tuple[str, ...] = (),
         only: tuple[str, ...] = (),
         until: tuple[str, ...] = (),
+        done: frozenset[str] = frozenset(),
         name: str | None = None,
         tags: tuple[str, ...] = (),
         executor: str | None = None,
@@ -30,6 +31,7 @@ class RunOptions:
         self.force = force
         self.only = only
         self.until = until
+        self.done = done
         self.name = name
         self.tags = tags
         self.executor = executor

@@ -23,6 +23,9 @@ SECTIONS = {
     "Run": {
         "run": "Run a flow: only tasks that are not up to date.",
         "plan": "Show what a run would do, and why.",
+        "retry": "Run only what failed or never started.",
+        "cancel": "Stop the live run, or some of its tasks.",
+        "submit": "Add a task to the run that this job belongs to.",
     },
     "Look": {
         "list": "List flows, their parameters and last state.",
@@ -30,6 +33,12 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "watch": "Watch a run until it ends.",
+    },
+    "Keep in order": {
+        "clean": "List recorded outputs, and remove them.",
+        "touch": "Take outputs for up to date as they are.",
+        "forget": "Drop the records of tasks; files stay.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

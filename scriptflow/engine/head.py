@@ -248,7 +248,7 @@ class Head:
             self.tell.declared([task for task in tasks if task._state is NEW])
             for task in tasks:
                 self.declared.add(task)
-            if self.selection.until:
+            if self.selection.looks_ahead:
                 self.selection.declare(tasks, self.declared.upstream)
 
     def _visit(self, task: Task) -> None:

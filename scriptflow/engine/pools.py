@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scriptflow.core.job import Resources
 
@@ -20,9 +20,9 @@ _PATIENCE = 64
 
 
 class Pool:
-    """What one executor has, and what of it is taken."""
+    """What one executor has, and what of it is taken; ``env`` is for its jobs, which do not inherit ours."""
 
-    __slots__ = ("cpus", "fits", "gpu_ids", "memory", "name", "slots", "slots_total")
+    __slots__ = ("cpus", "env", "fits", "gpu_ids", "memory", "name", "slots", "slots_total")
 
     def __init__(
         self,
@@ -33,8 +33,10 @@ class Pool:
         cpus: float | None = None,
         memory: int | None = None,
         gpu_ids: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.env = env
         self.slots = self.slots_total = slots
         self.fits = fits
         self.cpus = cpus

@@ -10,7 +10,8 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scriptflow.core.states import FAILED, GOOD, NEW, QUEUED, SETTLED, WAITING
+from scriptflow.core.job import Resources
+from scriptflow.core.states import FAILED, GOOD, NEW, QUEUED, SETTLED, SKIPPED, WAITING
 from scriptflow.core.task import DEFAULTS, Task
 from scriptflow.engine.head import add_waiter
 from scriptflow.engine.life import Life
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _NAMED = 1000  # so many names stand in an answer; beside them is how many there are
 _OPTIONS = frozenset(DEFAULTS) - {"props", "quiet"}
+_NO_OPTIONS = ("cmd", "inputs", "outputs", "name", "by")
+_LONGEST_NUMBER = 20
 SUBMITTED_BY = "submitted-by"
 """The label of a task that a job submitted: the name of that job's task."""
 
@@ -142,45 +145,66 @@ class Wishes:
     # --- submit ---------------------------------------------------------------------------------
 
     def _submit(self, wish: Wish) -> Answer:
-        """One more task: ``cmd`` and what else ``sf.Task`` takes; ``by`` names the task whose job asks."""
-        head, dispatcher = self._head, self._head.dispatcher
-        if dispatcher.stopping:
-            raise UsageError("the run is stopping and starts nothing new", why=dispatcher.stopping)
+        """One more task: ``cmd`` and what else ``sf.Task`` takes; ``by`` names the job that asks, ``run:number``."""
+        head = self._head
+        if head.dispatcher.stopping:
+            raise UsageError("the run is stopping and starts nothing new", why=head.dispatcher.stopping)
         task = self._made(wish.body)
         with suppress(Enough):  # the flow will hear of it by itself
             head.send(task)
         self._submitted[wish.id] = task
-        full = [pool.name for pool in dispatcher.pools.pools.values() if pool.slots_total == 1]
-        answer: Answer = {"ok": True, "task": str(task.name), "state": str(task._state)}
         if task._state is FAILED and task._life is not None:
-            answer = {**refusal(task._life.error()), "task": str(task.name)}
-        elif head.selection.leaves_out(task):
-            raise UsageError(f"this run leaves {task.name} out", why="it was started with --only or --until")
-        return {**answer, "one_slot": full}
+            raise task._life.error()
+        if task._state is SKIPPED and head.selection.leaves_out(task):
+            raise UsageError(
+                f"this run leaves {task.name} out", why="it was started with --only, --until or as a retry"
+            )
+        return {"ok": True, "task": str(task.name), "state": str(task._state)}
 
     def _made(self, body: Mapping[str, Any]) -> Task:
-        options = {key: value for key, value in body.items() if key not in ("cmd", "inputs", "outputs", "name", "by")}
+        options = {key: value for key, value in body.items() if key not in _NO_OPTIONS}
         unknown = next((key for key in options if key not in _OPTIONS), None)
         if unknown is not None or "cmd" not in body:
             raise TaskError(f"a submitted task has no option {unknown!r}" if unknown else "a submitted task has no cmd")
-        if body.get("by"):
-            options["labels"] = {**(options.get("labels") or {}), SUBMITTED_BY: str(body["by"])}
         task = Task(
             body["cmd"], inputs=read_paths(body.get("inputs", ())), outputs=read_paths(body.get("outputs", ())),
             name=body.get("name"), **options,
         )  # fmt: skip
+        by = self._life_of(body)
+        if by is not None:
+            task._set("labels", {**(task.get("labels") or {}), SUBMITTED_BY: by.name})
         task._group = ""  # whatever group the flow is in just now, this task is none of it
         return task
 
     def _wait(self, wish: Wish) -> Answer | None:
-        """``{"submitted": id}``: answered when the task that was submitted so has ended."""
+        """``{"submitted": id}``: answered when the task that was submitted so has ended.
+
+        The job that waits (``by``) lends its slot and cpus meanwhile, so that what it waits for finds room.
+        """
         task = self._submitted.get(str(wish.body.get("submitted")))
         if task is None:
             raise NotFound("no such task was submitted to this run")
         if task._state in SETTLED:
             return _ended(task)
-        task._waiter = add_waiter(task._waiter, lambda task: self._mailbox.answer(wish.id, _ended(task)))
+        by = self._life_of(wish.body)
+        pool, room = (by.pool, Resources(cpus=by.asked.cpus)) if by is not None else (None, Resources())
+        if pool is not None:
+            pool.give_back(room, ())
+            self._head.dispatcher.plan_pump()
+
+        def ended(task: Task) -> None:
+            if pool is not None:
+                pool.take(room)
+            self._mailbox.answer(wish.id, _ended(task))
+
+        task._waiter = add_waiter(task._waiter, ended)
         return None
+
+    def _life_of(self, body: Mapping[str, Any]) -> Life | None:
+        """Return the life whose running job asks, None when it is not said."""
+        run, _, number = str(body.get("by", "")).rpartition(":")
+        mine = run == self._head.dispatcher.run and number.isdecimal() and len(number) < _LONGEST_NUMBER
+        return self._head.dispatcher.running.get(int(number)) if mine else None
 
     # --- which tasks ----------------------------------------------------------------------------
 
@@ -240,11 +264,12 @@ def _unknown(wish: Wish) -> Answer:
 
 
 def _ended(task: Task) -> Answer:
-    if task._state in GOOD or task._life is None:
-        return {"ok": True, "task": str(task.name), "state": str(task._state)}
-    error = task._life.error()
-    known = {key: getattr(error, key, None) for key in ("exit_code", "cause", "log")}
-    return {**refusal(error), "task": str(task.name), "state": str(task._state), **known}
+    answer: Answer = {"ok": True, "task": str(task.name), "state": str(task._state)}
+    if task._state not in GOOD and task._life is not None:
+        error = task._life.error()
+        known = {key: getattr(error, key, None) for key in ("exit_code", "cause", "log")}
+        answer["failed"] = {**refusal(error), **known}
+    return answer
 
 
 def _named(what: str, tasks: Sequence[Task]) -> Answer:
