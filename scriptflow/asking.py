@@ -117,7 +117,7 @@ def _no_answer(run: RunRecord) -> NoAnswer:
 
 def _refused(answer: Mapping[str, Any]) -> ScriptflowError:
     kind = NotFound if answer.get("slug") == NotFound.slug else RequestRefused
-    why = answer.get("why") or ()
+    why = answer.get("why") or []
     return kind(
         str(answer.get("error") or "the live run said no"),
         why=[str(fact) for fact in why] if isinstance(why, list) else str(why),

@@ -230,7 +230,7 @@ def matches(task: Task, pattern: str) -> bool:
         return task._group == rest
     if colon and kind == "state":
         return str(task._state) == rest
-    return fnmatchcase(task.name, pattern) or pattern in task._outputs
+    return fnmatchcase(task.name, pattern) or any(fnmatchcase(str(path), pattern) for path in task._outputs)
 
 
 def read_paths(form: Any) -> Any:  # noqa: ANN401

@@ -19,7 +19,7 @@ PARTLY = """import scriptflow as sf
 async def flow_partly(n: int = 1, word: str = "none"):
     log = sf.Task(["sh", "-c", f"echo {word} >> log"], name="log")
     good = sf.Task(["sh", "-c", f"echo {n} > good.txt; echo >> goods"], outputs="good.txt", name="good")
-    bad = sf.Task(["sh", "-c", "[ -e fine ] && cp good.txt bad.txt"], inputs=["good.txt"], outputs="bad.txt", name="bad")
+    bad = sf.Task(["sh", "-c", "[ -e fine ] && cp good.txt bad.txt"], inputs="good.txt", outputs="bad.txt", name="bad")
     await sf.bag(log, good, bad, sf.Task("cp bad.txt after.txt", inputs="bad.txt", outputs="after.txt", name="after"))
 """
 

@@ -8,7 +8,7 @@ FLOW = """import scriptflow as sf
 
 async def flow_demo(n: int = 2, last: bool = True):
     parts = [
-        sf.Task(["sh", "-c", f"cat data.txt > part_{i}.txt"], inputs="data.txt", outputs=f"part_{i}.txt", name=f"part-{i}")
+        sf.Task(f"sh -c 'cat data.txt > part_{i}.txt'", inputs="data.txt", outputs=f"part_{i}.txt", name=f"part-{i}")
         for i in range(n)
     ]
     await sf.bag(*parts)
@@ -16,6 +16,9 @@ async def flow_demo(n: int = 2, last: bool = True):
         await sf.Task("sh -c 'cat part_*.txt > out/all.txt'", inputs=[p.output_file for p in parts],
                       outputs="out/all.txt", name="total")
 """
+
+
+ONE = "import scriptflow as sf\n\n\nasync def flow_a():\n    "
 
 
 def made(project):
@@ -78,18 +81,18 @@ def test_a_file_that_was_there_before_a_task_changed_it_stays(project):
         "    await sf.Task(['sh', '-c', 'echo b >> mine.txt'], inputs='mine.txt', outputs='mine.txt', "
         "update_in_place=True)\n"
     )
-    project("run")
+    project("run", "--force", "*")
     found = project.json("clean", "--yes", "--force")
     assert [file["why"] for file in found["kept"]] == ["it was there before a task made it"]
     assert project.has("mine.txt")
 
 
 def test_an_input_that_a_task_made_later_stays(project):
-    one = "import scriptflow as sf\n\n\nasync def flow_a():\n    await sf.Task('cp x.txt y.txt', inputs='x.txt', outputs='y.txt')\n"
+    one = f"{ONE}await sf.Task('cp x.txt y.txt', inputs='x.txt', outputs='y.txt')\n"
     project.write("x\n", "x.txt").write(one)("run")
     project.write(one + "    await sf.Task(['sh', '-c', 'echo z > x.txt'], outputs='x.txt', name='x')\n")
     project.write(project.read("sflow.py").replace("inputs='x.txt', ", ""))
-    project("run")
+    project("run", "--force", "x")
     assert [file["path"] for file in project.json("clean", "--yes")["kept"]] == ["x.txt"]
     assert project.has("x.txt")
 
@@ -107,18 +110,14 @@ def test_nothing_behind_a_link_out_of_the_project_is_removed(project, tmp_path):
 def test_of_an_output_that_is_a_link_only_the_link_goes(project, tmp_path):
     target = tmp_path / "target.txt"
     target.write_text("precious\n")
-    project.write(
-        f"import scriptflow as sf\n\n\nasync def flow_a():\n    await sf.Task(['ln', '-s', '{target}', 'l.txt'], outputs='l.txt')\n"
-    )("run")
+    project.write(f"{ONE}await sf.Task(['ln', '-s', '{target}', 'l.txt'], outputs='l.txt')\n")("run")
     project("clean", "--yes")
     assert (target.read_text(), os.path.lexists(project.folder / "l.txt")) == ("precious\n", False)
 
 
 def test_an_output_outside_the_project_goes_only_by_force(project, tmp_path):
     far = tmp_path / "far.txt"
-    project.write(
-        f"import scriptflow as sf\n\n\nasync def flow_a():\n    await sf.Task(['sh', '-c', 'echo > {far}'], outputs='{far}')\n"
-    )("run")
+    project.write(f"{ONE}await sf.Task(['sh', '-c', 'echo > {far}'], outputs='{far}')\n")("run")
     assert [file["why"] for file in project.json("clean", "--yes")["kept"]] == ["outside the project"]
     assert far.exists()
     project("clean", "--yes", "--force")

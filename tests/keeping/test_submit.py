@@ -18,7 +18,6 @@ def test_a_job_submits_waits_and_uses_the_result(project):
     flow(project, "scriptflow submit --wait -o s.txt -- sh -c 'echo s > s.txt'\ncat s.txt > main.txt\n")
     assert project.read("main.txt") == "s\n"
     assert [run["ran"] for run in project.json("runs")] == [2]
-    assert "submitted-by" in project("show", "s.txt", "--json").stdout
 
 
 def test_with_one_slot_the_waiting_job_lends_its_own(project):
@@ -54,7 +53,8 @@ def test_paths_are_those_of_the_folder_one_is_in(project):
     flow(
         project,
         "mkdir -p sub; cd sub; echo i > in.txt\n"
-        "scriptflow submit --wait -i in.txt -o ../out.txt -- sh -c 'cat in.txt > ../out.txt'\ncd ..; cp out.txt main.txt\n",
+        "scriptflow submit --wait -i in.txt -o ../out.txt -- sh -c 'cat in.txt > ../out.txt'\n"
+        "cd ..; cp out.txt main.txt\n",
     )
     assert project.read("main.txt") == "i\n"
     assert [file["path"] for file in project.json("clean")["files"]] == ["main.txt", "out.txt"]
@@ -80,7 +80,9 @@ import scriptflow as sf
     [
         "sf.submit(['sh', '-c', 'echo s > s.txt'], outputs='s.txt').wait()",
         "sf.submit(sf.Task(['sh', '-c', 'echo s > s.txt'], name='s').output('s.txt')).wait(timeout_s=30)",
-        "async def main():\n    assert await sf.submit('sh -c \"echo s > {output}\"', outputs='s.txt') == 'succeeded'\n\nasyncio.run(main())",
+        "async def main():\n"
+        "    assert await sf.submit('sh -c \"echo s > {output}\"', outputs='s.txt') == 'succeeded'\n\n"
+        "asyncio.run(main())",
     ],
 )
 def test_python_jobs_submit_commands_and_tasks(project, body):
@@ -103,7 +105,8 @@ def test_python_jobs_hear_of_failures_and_refusals(project):
         "job.py",
     )
     project.write(
-        f"{HEAD}async def flow_main():\n    await sf.Task([sys.executable, 'job.py'], outputs='main.txt', name='main')\n"
+        f"{HEAD}async def flow_main():\n"
+        "    await sf.Task([sys.executable, 'job.py'], outputs='main.txt', name='main')\n"
     )
     project("run", code=1)
     assert project.has("main.txt"), project("logs", "main").stdout
