@@ -65,7 +65,10 @@ def command(run: str, dry_run: bool, **given: Any) -> int:
     request = _request(folder, record, chain[-1], done, given)
     if not request.quiet:
         kept = f"; {len(done)} that ended well are left out" if done else ""
-        click.echo(f"retry of {record.run}: {counts.failed} failed, {left - counts.failed} not started{kept}", err=True)
+        what = f"{counts.failed} failed, {left - counts.failed} not started"
+        if record.status == "interrupted":
+            what = "it was cut short"
+        click.echo(f"retry of {record.run}: {what}{kept}", err=True)
     return launch.plan(request) if dry_run else launch.run(request)
 
 

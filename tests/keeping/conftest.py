@@ -66,8 +66,12 @@ class Project:
 
     def start(self, *words):
         """Start a command that goes on; its output is read by ``end``."""
+        return self.start_program("-m", "scriptflow", *words)
+
+    def start_program(self, *words):
+        """Start a Python program that goes on."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "scriptflow", *words],
+            [sys.executable, *words],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,

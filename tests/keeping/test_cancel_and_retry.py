@@ -168,3 +168,13 @@ def test_detached_beside_a_live_run_fails_at_once(project):
     run.send_signal(signal.SIGINT)
     project.end(run, 130)
     assert os.listdir(project.store / "logs") == ["long-1"]
+
+
+def test_retry_goes_on_with_a_run_that_was_cut_short(project):
+    run = project.write(LIVE.replace("sleep 60", "[ -e go ] || sleep 60")).live()
+    run.kill()
+    run.communicate()
+    project.write("", "go")
+    done = project("retry", "--json")
+    assert "retry of long-1: it was cut short" in done.stderr
+    assert '"ran": 3' in done.stdout

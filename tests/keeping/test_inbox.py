@@ -124,6 +124,20 @@ def test_the_whole_run_is_stopped_as_by_ctrl_c(project):
     assert project.json("runs")[0]["status"] == "cancelled"
 
 
+def test_a_run_inside_a_program_of_the_users_is_stopped_too(project):
+    project.write(
+        "import asyncio\nimport scriptflow as sf\n\n\nasync def main():\n"
+        "    result = await sf.run_async(sf.Task(['sh', '-c', 'touch here.a; sleep 60'], name='a'))\n"
+        "    open('ended', 'w').write(f'{result.status} {result.cancelled}')\n\n\nasyncio.run(main())\n",
+        "program.py",
+    )
+    child = project.start_program("program.py")
+    until(lambda: project.has("here.a"), "a running job")
+    assert ask(project, "cancel", {"run": True})["ok"]
+    project.end(child, 0)
+    assert project.read("ended") == "failed 1"
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "said"),
     [
