@@ -3,7 +3,7 @@
 import os
 import signal
 
-from conftest import until
+from projects import until
 
 LIVE = """import scriptflow as sf
 

@@ -5,7 +5,7 @@ import os
 import threading
 
 import pytest
-from conftest import until
+from projects import until
 
 from scriptflow.errors import UsageError
 from scriptflow.store import inbox
