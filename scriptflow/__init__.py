@@ -37,7 +37,9 @@ __all__ = [
     "TaskFailed", "TaskFrozen", "TasksFailed", "bag", "directory", "flow", "glob", "group", "init", "notify",
     "planning", "run", "run_async", "submit",
 ]  # fmt: skip
-_ELSEWHERE = {"submit": "submission", "notify": "engine.notes"} | dict.fromkeys(("Head", "RunResult", "run", "run_async"), "app")
+_ELSEWHERE = {"submit": "submission", "notify": "engine.notes"} | dict.fromkeys(
+    ("Head", "RunResult", "run", "run_async"), "app"
+)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
