@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scriptflow.app import Head, RunResult, run, run_async
     from scriptflow.engine.notes import notify
     from scriptflow.functions.decorator import task
+    from scriptflow.submission import submit
 
     planning: bool
 
@@ -35,24 +36,19 @@ __version__ = "1.0.0.dev0"
 __all__ = [
     "Cycle", "DuplicateOutput", "Head", "InputMissing", "OutputMissing", "RunResult", "ScriptflowError", "Task",
     "TaskFailed", "TaskFrozen", "TasksFailed", "bag", "directory", "flow", "glob", "group", "init", "notify",
-    "planning", "run", "run_async", "task",
+    "planning", "run", "run_async", "submit", "task",
 ]  # fmt: skip
-_IN_APP = ("Head", "RunResult", "run", "run_async")
+_ELSEWHERE = {
+    "Head": "app", "RunResult": "app", "notify": "engine.notes", "run": "app", "run_async": "app",
+    "submit": "submission", "task": "functions.decorator",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name in _IN_APP:
-        from scriptflow import app
+    if name in _ELSEWHERE:
+        from importlib import import_module
 
-        return getattr(app, name)
-    if name == "notify":
-        from scriptflow.engine.notes import notify
-
-        return notify
-    if name == "task":
-        from scriptflow.functions.decorator import task
-
-        return task
+        return getattr(import_module(f"scriptflow.{_ELSEWHERE[name]}"), name)
     if name == "planning":
         from scriptflow.core.context import PLANNING
 

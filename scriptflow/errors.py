@@ -141,6 +141,12 @@ class ArchiveError(UsageError):
     slug = "archive"
 
 
+class NoLiveRun(UsageError):
+    """No head is at work in the run store, so there is nobody to ask."""
+
+    slug = "no-live-run"
+
+
 # --- the graph of tasks ---------------------------------------------------------------------------
 
 
@@ -335,6 +341,20 @@ class StoreLost(StoreError):
 
     slug = "store-lost"
     exits_with = 75
+
+
+class NoAnswer(ScriptflowError):
+    """A live head did not answer a request in time."""
+
+    slug = "no-answer"
+    exits_with = 1
+
+
+class RequestRefused(ScriptflowError):
+    """A live head cannot do what it was asked."""
+
+    slug = "request-refused"
+    exits_with = 1
 
 
 class InternalError(ScriptflowError):

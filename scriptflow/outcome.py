@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RunOptions:
     """What was asked of one run, beyond settings and parameters."""
 
-    __slots__ = ("argv", "executor", "force", "name", "only", "tags", "until")
+    __slots__ = ("argv", "done", "executor", "force", "name", "only", "tags", "until")
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class RunOptions:
         force: tuple[str, ...] = (),
         only: tuple[str, ...] = (),
         until: tuple[str, ...] = (),
+        done: frozenset[str] = frozenset(),
         name: str | None = None,
         tags: tuple[str, ...] = (),
         executor: str | None = None,
@@ -31,6 +32,7 @@ class RunOptions:
         self.force = force
         self.only = only
         self.until = until
+        self.done = done
         self.name = name
         self.tags = tags
         self.executor = executor
@@ -133,20 +135,17 @@ class Plan:
         complete: False where the flow reads something that only a real run could give.
         stopped_at: the place where a plan that is not complete ends to be certain, and why, else empty.
         certain: how many of the tasks that would run come before that place.
-        declared: all tasks that the flow declared; empty unless it was asked for.
     """
 
     def __init__(
-        self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str, certain: int,
-        declared: Sequence[DeclaredTask] = (),
-    ) -> None:  # fmt: skip
+        self, flow: str, would_run: Sequence[PlannedTask], up_to_date: int, stopped_at: str, certain: int
+    ) -> None:
         self.flow = flow
         self.would_run = tuple(would_run)
         self.up_to_date = up_to_date
         self.complete = not stopped_at
         self.stopped_at = stopped_at
         self.certain = certain
-        self.declared = tuple(declared)
 
 
 class Explained:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scriptflow.core.records import Latest
     from scriptflow.core.task import Task
     from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.life import Life
     from scriptflow.flowfile.discover import Flow, FlowFile
     from scriptflow.outcome import RunOptions
     from scriptflow.store.reader import StoreReader
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 
 def plan_flow(
     flow_file: FlowFile, flow: Flow, params: dict[str, Any], settings: Settings, options: RunOptions, *,
-    with_declared: bool = False,
+    then: Callable[[Head, Sequence[Life]], object] | None = None,
 ) -> Plan:  # fmt: skip
-    """Say what a run would do, ``with_declared`` also of what tasks the flow is; nothing is started or written."""
+    """Say what a run would do; nothing is started or written.
+
+    ``then`` is shown the head, with all tasks that it knows, and the lives of those that would run.
+    """
     reader = open_reader(flow_file.folder)
     latest = reader.latest() if reader is not None else {}
     with _gone_through(flow_file, flow, params, settings, options, reader, latest, Head) as (head, planner, error):
@@ -48,15 +52,16 @@ def plan_flow(
         read = planner[0].reads.first if planner else ""
         stopped_at = read or (_where(error, flow_file) if error is not None else "")
         planned = [PlannedTask(life.name, life.reason_pairs()) for life in would_run]
-        declared = _declared_by(head) if with_declared else ()
-        return Plan(flow.name, planned, head.skipped, stopped_at, planner[0].certain if planner else 0, declared)
+        if then is not None:
+            then(head, would_run)
+        return Plan(flow.name, planned, head.skipped, stopped_at, planner[0].certain if planner else 0)
 
 
-def _declared_by(head: Head) -> list[DeclaredTask]:
+def declared_by(head: Head) -> list[DeclaredTask]:
     """Return all tasks that a head knows after a plan."""
     words = {SKIPPED: "up to date", SUCCEEDED: "would run"}
     found = []
-    for task in head.declared.everyone():
+    for task in head.declared.tasks():
         needs = dict.fromkeys([up.name for up in head.declared.upstream(task)])
         found.append(DeclaredTask(task.name, task._group, words.get(task._state, "waiting"), tuple(needs)))
     return found

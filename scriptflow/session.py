@@ -74,10 +74,18 @@ class Session:
         except BaseException:
             self.store.close()
             raise
+        self._sweep_inbox()
         self.store.on_failure = self.store.on_lost = self._store_failed
         self.keeper: AsyncGenerator[None, None] | None = None
         self._executors: dict[str, Executor] = {}
         self._tell_start()
+
+    def _sweep_inbox(self) -> None:
+        """Answer what was asked while nobody was here to hear it."""
+        if os.path.isdir(f"{self.folder}/{STORE}/inbox"):
+            from scriptflow.store.inbox import Inbox
+
+            Inbox(f"{self.folder}/{STORE}").sweep()
 
     def _tell_start(self) -> None:
         if self.bus:
@@ -132,7 +140,9 @@ class Session:
 
     def _dispatcher(self, head: Head) -> Dispatcher:
         from scriptflow.engine.dispatch import Dispatcher
+        from scriptflow.store.inbox import Inbox
 
+        head.mailbox = Inbox(f"{self.folder}/{STORE}")
         logs = f"{self.folder}/{STORE}/logs"
         try:
             os.makedirs(logs, mode=0o700, exist_ok=True)
@@ -149,8 +159,10 @@ class Session:
         )  # fmt: skip
 
     def _make_pools(self) -> Pools[Life]:
-        self._executors = make_executors(self.settings, f"{self.folder}/{STORE}", (self.store.lock_fd,), self._note)
-        return pools_of(self._executors)
+        store = f"{self.folder}/{STORE}"
+        env = {"SCRIPTFLOW_STORE": store, "SCRIPTFLOW_RUN": self.run}  # by these a job finds its head
+        self._executors = make_executors(self.settings, store, (self.store.lock_fd,), self._note, env)
+        return pools_of(self._executors, env)
 
     def finish(self, value: object, error: BaseException | None, stopped_by: str) -> RunResult:
         """Record the end of the run, close the store, tell it."""
@@ -265,31 +277,39 @@ def mentions_asyncio(file: str) -> bool:
 
 def selection_of(settings: Settings, options: RunOptions) -> Selection:
     """Return which tasks a run is about."""
-    return Selection((*settings.force, *options.force), options.only, options.until)
+    return Selection((*settings.force, *options.force), options.only, options.until, options.done)
 
 
 def make_executors(
-    settings: Settings, store_folder: str, inherit_fds: tuple[int, ...] = (), note: Callable[[str], None] | None = None
+    settings: Settings,
+    store_folder: str,
+    inherit_fds: tuple[int, ...] = (),
+    note: Callable[[str], None] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, Executor]:
     """Make every executor of the settings; none is opened yet.
 
-    An executor is made as ``Class(options, folder=STORE, note=TELL)``; the one of this machine takes the descriptors
-    that its jobs' guardian must hold open instead of the folder.
+    An executor is made as ``Class(options, folder=STORE, note=TELL)``; the one of this machine takes instead of the
+    folder the descriptors that its jobs' guardian must hold open, and the environment that all its jobs inherit.
     """
+    from collections import ChainMap
+
     from scriptflow.core.registry import executor_class
 
     made: dict[str, Executor] = {}
     for name, options in settings.executors.items():
         kind = str(options.get("type", name))
-        known: dict[str, object] = {"inherit_fds": inherit_fds} if kind == "local" else {"folder": store_folder}
+        known: dict[str, object] = {"folder": store_folder}
+        if kind == "local":  # ours is looked at when its first job starts: the flow may set variables until then
+            known = {"inherit_fds": inherit_fds, "base_env": ChainMap(dict(env or {}), os.environ)}
         if note is not None:
             known["note"] = note
         made[name] = executor_class(kind)(options, **known)
     return made
 
 
-def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
-    """Return the room that executors have."""
+def pools_of(executors: Mapping[str, Executor], env: Mapping[str, str] | None = None) -> Pools[Life]:
+    """Return the room that executors have, with the environment for jobs that do not inherit it from here."""
     from scriptflow.engine.pools import Pool, Pools
 
     pools = []
@@ -300,6 +320,7 @@ def pools_of(executors: Mapping[str, Executor]) -> Pools[Life]:
                 name, executor.slots, executor.fits,
                 cpus=getattr(totals, "cpus", None), memory=getattr(totals, "memory_bytes", None),
                 gpu_ids=getattr(executor, "gpu_ids", None), warm=getattr(executor, "warm", False),
+                env=None if hasattr(executor, "launch") else env,
             )
         )  # fmt: skip
     return Pools(pools)

@@ -12,6 +12,7 @@ from scriptflow.cli.options import Command, file_option, folder_option, option
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scriptflow.outcome import DeclaredTask
     from scriptflow.pictures.graph import Edge, Node
 
 FORMATS = ("svg", "mermaid", "dot")
@@ -116,13 +117,17 @@ def _of_flow(
 ) -> tuple[str, list[Node], list[Edge]]:
     from scriptflow.cli.launch import Request, ready
     from scriptflow.pictures.graph import Node
-    from scriptflow.plans import plan_flow
+    from scriptflow.plans import declared_by, plan_flow
 
     words = () if what is None else (what,)
     ask = ready(Request(words=words, params=params, params_file=params_file, file=file))
-    plan = plan_flow(ask.flow_file, ask.flow, ask.params, ask.settings, ask.options, with_declared=True)
+    declared: list[DeclaredTask] = []
+    plan = plan_flow(
+        ask.flow_file, ask.flow, ask.params, ask.settings, ask.options,
+        then=lambda head, _: declared.extend(declared_by(head)),
+    )  # fmt: skip
     if not plan.complete:
         click.echo(f"what is known up to {plan.stopped_at}", err=True)
-    nodes = {task.task: Node(task.task, task.task, task.state, group=task.group) for task in plan.declared}
-    edges = dict.fromkeys((need, task.task) for task in plan.declared for need in task.needs)
+    nodes = {task.task: Node(task.task, task.task, task.state, group=task.group) for task in declared}
+    edges = dict.fromkeys((need, task.task) for task in declared for need in task.needs)
     return f"Flow {plan.flow}", list(nodes.values()), list(edges)

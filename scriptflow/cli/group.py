@@ -24,6 +24,9 @@ SECTIONS = {
         "run": "Run a flow: only tasks that are not up to date.",
         "plan": "Show what a run would do, and why.",
         "why": "Say why a task would run, or does not.",
+        "retry": "Run only what failed or never started.",
+        "cancel": "Stop the live run, or some of its tasks.",
+        "submit": "Add a task to the run that this job belongs to.",
     },
     "Look": {
         "list": "List flows, their parameters and last state.",
@@ -31,12 +34,18 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "watch": "Watch a run until it ends.",
         "trace": "Show how a file was made, back to the sources.",
         "graph": "Draw a flow or a run.",
         "report": "Write a run as one HTML file.",
         "archive": "Write a run as one portable file.",
         "open": "Unpack an archived run to look at it.",
         "suggest": "Suggest memory, cpus and time from past runs.",
+    },
+    "Keep in order": {
+        "clean": "List recorded outputs, and remove them.",
+        "touch": "Take outputs for up to date as they are.",
+        "forget": "Drop the records of tasks; files stay.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

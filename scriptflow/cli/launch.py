@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from scriptflow.flowfile.discover import find_flow_file, flow_traceback, load
 
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
+    from subprocess import Popen
     from typing import TextIO
 
     from scriptflow.app import RunOptions, RunResult
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 WORK_IS_DUE = 3
 _STORE = ".scriptflow"
+_BEGINS_WITHIN_S = 10.0
+_LOOK_S = 0.05
 
 
 class Request:
@@ -31,6 +35,7 @@ class Request:
     Attributes:
         words: the flow's name, and the options that only the flow knows (``--n 3``).
         params, params_file: of ``-p k=v`` and ``--params FILE``.
+        recorded: parameters as a past run recorded them, instead of all these; ``done``: tasks to leave out.
         flags: layers of settings, each under the name of its flag.
         argv: the words of the command line.
         cwd: where they were typed, when ``-C`` went elsewhere.
@@ -42,12 +47,14 @@ class Request:
         words: tuple[str, ...] = (),
         params: tuple[str, ...] = (),
         params_file: str | None = None,
+        recorded: Mapping[str, object] | None = None,
         file: str | None = None,
         profile: str | None = None,
         flags: Sequence[tuple[str, Mapping[str, object]]] = (),
         force: tuple[str, ...] = (),
         only: tuple[str, ...] = (),
         until: tuple[str, ...] = (),
+        done: frozenset[str] = frozenset(),
         name: str | None = None,
         tags: tuple[str, ...] = (),
         executor: str | None = None,
@@ -61,12 +68,14 @@ class Request:
         self.words = words
         self.params = params
         self.params_file = params_file
+        self.recorded = recorded
         self.file = file
         self.profile = profile
         self.flags = (*flags, ("-q", {"quiet": True})) if quiet else tuple(flags)
         self.force = force
         self.only = only
         self.until = until
+        self.done = done
         self.name = name
         self.tags = tags
         self.executor = executor
@@ -110,6 +119,7 @@ def ready(request: Request) -> Ready:
         force=request.force,
         only=request.only,
         until=request.until,
+        done=request.done,
         name=request.name,
         tags=request.tags,
         executor=request.executor,
@@ -135,6 +145,10 @@ def load_flow_file(file: str | None = None) -> FlowFile:
 
 def _chosen(request: Request, flow_file: FlowFile) -> tuple[Flow, dict[str, object]]:
     """Return the flow that was asked for, and its parameters."""
+    if request.recorded is not None:
+        flow = flow_file.choose(*request.words)
+        texts = {key: value for key, value in request.recorded.items() if isinstance(value, str)}
+        return flow, flow.bind(texts, {key: value for key, value in request.recorded.items() if key not in texts})
     plain = len(request.words) == 0 or (len(request.words) == 1 and not request.words[0].startswith("-"))
     if plain and not request.params and not request.params_file:
         flow = flow_file.choose(*request.words)
@@ -212,13 +226,40 @@ def detach(request: Request) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    run = _run_of(child, folder)
+    if run is None:
+        with open(f"{folder}/detached.log", encoding="utf-8", errors="replace") as said:  # noqa: PTH123 (as above)
+            sys.stderr.write(said.read())
+        return child.returncode
     child.returncode = 0  # it is to outlive us: no warning about that
     print(  # noqa: T201 (this is the screen)
-        f"{what.flow.name} runs on its own (pid {child.pid}), output in {folder}/detached.log\n"
-        f"  follow: scriptflow status --watch\n  stop:   kill -INT {child.pid}",
+        f"{run or what.flow.name} runs on its own (pid {child.pid}), output in {folder}/detached.log\n"
+        f"  follow: scriptflow watch {run}\n  stop:   scriptflow cancel {run}",
         file=sys.stderr,
     )
+    if request.as_json:
+        _print_json({"schema": 1, "run": run, "flow": what.flow.name, "pid": child.pid})
     return 0
+
+
+def _run_of(child: Popen[bytes], folder: str) -> str | None:
+    """Return the name of the run that a child has begun, "" when it takes long to; None when it failed to begin one."""
+    from time import monotonic, sleep
+
+    from scriptflow.errors import ScriptflowError
+    from scriptflow.store.reader import StoreReader
+
+    deadline = monotonic() + _BEGINS_WITHIN_S
+    while monotonic() < deadline:
+        ended = child.poll() is not None
+        with suppress(ScriptflowError), StoreReader(folder) as reader:  # at first there is no store to read
+            newest = reader.runs(limit=1)
+            if newest and newest[0].pid == child.pid:
+                return newest[0].run
+        if ended:
+            return None
+        sleep(_LOOK_S)
+    return ""
 
 
 def _say_what_ended(error: BaseException) -> None:

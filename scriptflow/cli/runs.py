@@ -23,10 +23,11 @@ _NARROW = 90
 @option("Select", "--flow", metavar="FLOW", help="Only runs of this flow.")
 @option("Select", "--state", type=click.Choice(_STATES), help="Only runs in this state.")
 @option("Select", "--tag", metavar="TAG", help="Only runs with this tag.")
+@option("Select", "--name", metavar="GLOB", help="Only runs that were given such a name.")
 @option("Select", "-L", "--limit", metavar="N", type=click.IntRange(min=1), default=20, help="At most N runs.  [20]")
 @option("Output", "--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @folder_option
-def command(flow: str | None, state: str | None, tag: str | None, limit: int, as_json: bool) -> None:
+def command(flow: str | None, state: str | None, tag: str | None, name: str | None, limit: int, as_json: bool) -> None:
     """List the runs of this folder, newest first.
 
     \b
@@ -35,7 +36,7 @@ def command(flow: str | None, state: str | None, tag: str | None, limit: int, as
       scriptflow runs --flow paper --state failed
     """  # noqa: D301 (\b keeps click from refilling the examples)
     folder = reading.store_folder()
-    found, more = chosen_runs(folder, flow, state, tag, limit) if folder is not None else ([], False)
+    found, more = chosen_runs(folder, flow, state, tag, name, limit) if folder is not None else ([], False)
     if as_json:
         reading.print_document([reading.run_row(run) for run in found])
     elif folder is None:
@@ -49,9 +50,11 @@ def command(flow: str | None, state: str | None, tag: str | None, limit: int, as
 
 
 def chosen_runs(
-    folder: Path, flow: str | None, state: str | None, tag: str | None, limit: int
+    folder: Path, flow: str | None, state: str | None, tag: str | None, name: str | None, limit: int
 ) -> tuple[list[RunRecord], bool]:
     """Return the newest ``limit`` runs that match, and whether there are more of them."""
+    from fnmatch import fnmatchcase
+
     from scriptflow.store.reader import StoreReader
 
     found: list[RunRecord] = []
@@ -59,7 +62,11 @@ def chosen_runs(
     with StoreReader(folder) as reader:
         while page := reader.runs(limit=_PAGE, flow=flow, offset=offset):
             found += [
-                run for run in page if (state is None or run.status == state) and (tag is None or tag in run.tags)
+                run
+                for run in page
+                if (state is None or run.status == state)
+                and (tag is None or tag in run.tags)
+                and (name is None or fnmatchcase(run.name or "", name))
             ]
             if len(found) > limit or len(page) < _PAGE:
                 break

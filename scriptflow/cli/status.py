@@ -86,7 +86,12 @@ def command(run: str, watch: bool, failed: bool, running: bool, group: str | Non
             click.echo(f"{reading.NOTHING_YET}; scriptflow run does", err=True)
         return
     filtered = failed or running
-    screen = _Screen((failed, running) if filtered else (True, True), None if filtered else _SHOWN)
+    screen = Screen((failed, running), None) if filtered else Screen()
+    show(folder, run, screen, group=group, watch=watch, as_json=as_json)
+
+
+def show(folder: Path, run: str, screen: Screen, *, group: str | None, watch: bool, as_json: bool) -> Standing:
+    """Show how a run stands, with ``watch`` until it has ended; return how it stood last."""
     for standing in _standings(folder, run, group, watch):
         goes_on = watch and standing.run.status == "running"
         if as_json and not goes_on:
@@ -95,6 +100,7 @@ def command(run: str, watch: bool, failed: bool, running: bool, group: str | Non
             screen.frame(standing)
         elif not goes_on:
             screen.show(standing)
+    return standing
 
 
 def _standings(folder: Path, selector: str, group: str | None, watch: bool) -> Iterator[Standing]:
@@ -144,10 +150,10 @@ def _eta_s(reader: StoreReader, run: RunRecord) -> int | None:
 # --- the screen -----------------------------------------------------------------------------------
 
 
-class _Screen:
+class Screen:
     """Prints how a run stands: on a terminal each frame over the last one, elsewhere a line per change."""
 
-    def __init__(self, parts: tuple[bool, bool], limit: int | None) -> None:
+    def __init__(self, parts: tuple[bool, bool] = (True, True), limit: int | None = _SHOWN) -> None:
         import sys
 
         from scriptflow.terminal.look import is_terminal

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from scriptflow.engine.dispatch import Dispatcher
     from scriptflow.engine.hashing import Hashes
     from scriptflow.engine.shared import Once
+    from scriptflow.engine.wishes import Mailbox
+
+CANCELLED_BY_REQUEST = "stopped by scriptflow cancel"
 
 
 class Head:
@@ -42,6 +45,8 @@ class Head:
         stopped: what an await of a task not sent yet raises once a signal has stopped the run.
         shared: the flows that run once, as far as they were reached.
         deserted: whether somebody who waited for a task was cancelled.
+        mailbox: where other processes ask for things, once jobs may run.
+        stop_run: ends the run as a signal does; given why, a word of ``EXIT_CODES``.
 
     Args:
         folder: absolute folder that relative paths start from: the flow file's.
@@ -80,6 +85,8 @@ class Head:
         self.stopped: BaseException | None = None
         self.deserted = False
         self.shared: list[Once] = []
+        self.mailbox: Mailbox | None = None
+        self.stop_run: Callable[[str], object] = lambda _: self.dispatcher.stop(CANCELLED_BY_REQUEST, settings.grace)
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
         self._hashes: Hashes | None = None
@@ -203,10 +210,14 @@ class Head:
         if self.works and error.exits_with == UsageError.exits_with and not self.dispatcher.began:
             self.dispatcher.stop(error.what, None)
 
+    def known(self) -> list[Task]:
+        """Return all tasks that were made so far."""
+        self._take_in()
+        return self.declared.tasks()
+
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never awaited, started or needed."""
-        self._take_in()
-        return self.declared.unsent()
+        return [task for task in self.known() if task._state is NEW]
 
     # --- the only door --------------------------------------------------------------------------
 
@@ -251,7 +262,7 @@ class Head:
             self.tell.declared([task for task in tasks if task._state is NEW])
             for task in tasks:
                 self.declared.add(task)
-            if self.selection.until:
+            if self.selection.looks_ahead:
                 self.selection.declare(tasks, self.declared.upstream)
 
     def _visit(self, task: Task) -> None:

@@ -172,6 +172,8 @@ class Life:
         self.key = digest(self.manifest)
         get = task.get
         env = {str(name): str(value) for name, value in (get("env") or {}).items()}
+        if pool.env is not None:
+            env = {**pool.env, "SCRIPTFLOW_JOB": f"{run}:{number}", **env}
         if gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         timeout = get("timeout")

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scriptflow.core.job import Resources
 
@@ -20,9 +20,9 @@ _PATIENCE = 64
 
 
 class Pool:
-    """What one executor has, and what of it is taken."""
+    """What one executor has, and what of it is taken; ``env`` is for its jobs, which do not inherit ours."""
 
-    __slots__ = ("cpus", "fits", "gpu_ids", "memory", "name", "slots", "slots_total", "warm")
+    __slots__ = ("cpus", "env", "fits", "gpu_ids", "memory", "name", "slots", "slots_total", "warm")
 
     def __init__(
         self,
@@ -34,9 +34,11 @@ class Pool:
         memory: int | None = None,
         gpu_ids: Sequence[str] | None = None,
         warm: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.warm = warm  # whether it has resident workers
+        self.env = env
         self.slots = self.slots_total = slots
         self.fits = fits
         self.cpus = cpus

@@ -247,6 +247,16 @@ class StoreReader:
             (run_id,),
         )
 
+    def done_tasks(self, run_id: int) -> set[str]:
+        """Return the names of tasks that ended well in a run, each by its last job; of a shared name all must have."""
+        rows = self._rows(
+            f"SELECT j.task, t.name, j.state FROM runs r JOIN jobs j ON {_OF_RUN} AND j.run = r.id "  # noqa: S608 (ours)
+            "JOIN tasks t ON t.id = j.task WHERE r.id = ? ORDER BY j.id",
+            (run_id,),
+        )
+        last = {task: (from_column(name), state) for task, name, state in rows}.values()
+        return {name for name, _ in last} - {name for name, state in last if state != "succeeded"}
+
     def last_job(self, task: str) -> JobRecord | None:
         """Return the newest job of the task of that name, with its reasons and files."""
         rows = self._rows("SELECT max(last) FROM tasks WHERE name = ?", (to_column(task),))
