@@ -70,6 +70,7 @@ class Session:
         except BaseException:
             self.store.close()
             raise
+        self._sweep_inbox()
         if self.store.unfinished:
             from scriptflow.engine.outputs import clear_markers
 
@@ -78,6 +79,13 @@ class Session:
         self.keeper: AsyncGenerator[None, None] | None = None
         self._executors: dict[str, Executor] = {}
         self._tell_start()
+
+    def _sweep_inbox(self) -> None:
+        """Answer what was asked while nobody was here to hear it."""
+        if os.path.isdir(f"{self.folder}/{STORE}/inbox"):
+            from scriptflow.store.inbox import Inbox
+
+            Inbox(f"{self.folder}/{STORE}").sweep()
 
     def _tell_start(self) -> None:
         if self.bus:
@@ -106,7 +114,9 @@ class Session:
 
     def _dispatcher(self, head: Head) -> Dispatcher:
         from scriptflow.engine.dispatch import Dispatcher
+        from scriptflow.store.inbox import Inbox
 
+        head.mailbox = Inbox(f"{self.folder}/{STORE}")
         logs = f"{self.folder}/{STORE}/logs"
         try:
             os.makedirs(logs, mode=0o700, exist_ok=True)

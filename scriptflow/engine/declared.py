@@ -70,11 +70,11 @@ class Declared:
             self._sent_without_outputs.pop(manifest_of(task), None)
             self._made = [other for other in self._made if other._state is NEW]
 
-    def unsent(self) -> list[Task]:
-        """Return the tasks that were made and never sent; patterns for copies are none of them."""
-        known = (*self.producers.values(), *self._made, *self.names.values())
+    def tasks(self) -> list[Task]:
+        """Return all tasks; patterns for copies are none of them."""
+        known = (*self.producers.values(), *self._made, *self.names.values(), *self._sent_without_outputs.values())
         made = {id(task): task for task in known}
-        return [task for task in made.values() if task._state is NEW and not _is_template(task)]
+        return [task for task in made.values() if task._state is not NEW or not _is_template(task)]
 
     def owner(self, task: Task) -> Task:
         """Return the task that stands for this one and all its equals; from now on it cannot be edited.

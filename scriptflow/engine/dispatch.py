@@ -72,7 +72,7 @@ class Dispatcher:
         self._store_folder = store_folder
         self.blank = f"{store_folder}/blank"  # an empty file, for markers to be links to
         self._in_use: Opened | None = None
-        self._launcher = Launcher(lambda: self.opened)
+        self.launcher = Launcher(lambda: self.opened)
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
@@ -211,7 +211,7 @@ class Dispatcher:
         if error is not None:
             self._on_loop(self._not_recorded, lives, error)
             return
-        self._on_loop(self._launched, lives, self._launcher.start(lives))
+        self._on_loop(self._launched, lives, self.launcher.start(lives))
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
         """Call on the loop's thread, at once when this is it; nothing when the run is over and its loop closed."""
@@ -346,7 +346,7 @@ class Dispatcher:
 
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
-        while not self.idle:
+        while not self.idle or (self._beside is not None and self._beside.look() and not self.idle):
             self._at_rest.clear()
             await self._at_rest.wait()
 
@@ -369,16 +369,17 @@ class Dispatcher:
             life.cancel(why)
         self._not_open.clear()
         if grace_s is not None:
-            self._stop_running(grace_s)
+            self.launcher.stop(self.running.values(), grace_s, for_good=True)
         self._wake_if_idle()
         return len(self.running)
 
-    def _stop_running(self, grace_s: float) -> None:
-        by_executor: dict[str, list[int]] = {}
-        for number, life in self.running.items():
-            if life.pool is not None:
-                by_executor.setdefault(life.pool.name, []).append(number)
-        self._launcher.stop(by_executor, grace_s)
+    def hurry(self, life: Life) -> bool:
+        """Let a life that waits for its next try have it now; False when it does not wait for one."""
+        if id(life) not in self._delayed:
+            return False
+        self._delayed[id(life)][1].cancel()
+        self._delay_over(id(life))
+        return True
 
     async def close(self) -> None:
         """End what still runs and close the executors."""

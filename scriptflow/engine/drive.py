@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from scriptflow.engine.head import Head
 
 _ASKED = 3  # so often is a flow asked to end
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
-_WORDS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "cancel": 130}
+_WORDS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "cancel": "scriptflow cancel"}
 
 
 class Driver:
     """Runs one coroutine under one head.
 
     Attributes:
-        stopped_by: name of the signal that ended the run, "" when none did.
+        stopped_by: what ended the run, a key of ``EXIT_CODES``: a signal's name or ``cancel``; "" when nothing did.
     """
 
     def __init__(self, head: Head, coroutine: Coroutine[Any, Any, Any], *, debug: bool = False) -> None:
@@ -53,6 +53,7 @@ class Driver:
         self._leave: SystemExit | None = None
         self._old_handlers: dict[int, Any] = {}
         head.make_loop = self._make_loop
+        head.stop_run = self.stop
 
     def run(self, *, at_once: bool = False) -> Any:  # noqa: ANN401
         """Run the coroutine to its end and return its value.
@@ -225,6 +226,12 @@ class Driver:
             raise KeyboardInterrupt
         assert self.head.loop is not None  # noqa: S101 (it runs)
         self.head.loop.call_soon_threadsafe(self._kill if again else self._stop, name)
+
+    def stop(self, why: str) -> None:
+        """Do on request, on the loop's thread, what the first signal does; nothing when the run is stopping already."""
+        if not self.stopped_by:
+            self.stopped_by = why
+            self._stop(why)
 
     def _insist(self, number: int) -> None:
         """Send the signal again when flow code that blocks the loop has kept it from being heard."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from scriptflow.core.task import Task
     from scriptflow.engine.bus import Bus
     from scriptflow.engine.dispatch import Dispatcher
+    from scriptflow.engine.wishes import Mailbox
+
+CANCELLED_BY_REQUEST = "stopped by scriptflow cancel"
 
 
 class Head:
@@ -39,6 +42,8 @@ class Head:
         failure: what ends the run whatever the flow does: a lost store, a bug of ours.
         stopped: what an await of a task not sent yet raises once a signal has stopped the run.
         deserted: whether somebody who waited for a task was cancelled.
+        mailbox: where other processes ask for things, once jobs may run.
+        stop_run: ends the run as a signal does; given why, a word of ``EXIT_CODES``.
 
     Args:
         folder: absolute folder that relative paths start from: the flow file's.
@@ -76,6 +81,8 @@ class Head:
         self.failure: ScriptflowError | None = None
         self.stopped: BaseException | None = None
         self.deserted = False
+        self.mailbox: Mailbox | None = None
+        self.stop_run: Callable[[str], object] = lambda _: self.dispatcher.stop(CANCELLED_BY_REQUEST, settings.grace)
         self._make_dispatcher = dispatcher
         self._dispatcher: Dispatcher | None = None
         self._waiting_room: list[Task] = []
@@ -189,10 +196,14 @@ class Head:
         if self.works and error.exits_with == UsageError.exits_with and not self.dispatcher.began:
             self.dispatcher.stop(error.what, None)
 
+    def known(self) -> list[Task]:
+        """Return all tasks that were made so far."""
+        self._take_in()
+        return self.declared.tasks()
+
     def unsent(self) -> list[Task]:
         """Return the tasks that were made and never awaited, started or needed."""
-        self._take_in()
-        return self.declared.unsent()
+        return [task for task in self.known() if task._state is NEW]
 
     # --- the only door --------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from scriptflow.core.job import Job
     from scriptflow.engine.life import Life
@@ -31,6 +31,7 @@ class Launcher:
         self._opened = opened
         self._lock = threading.Lock()
         self._stopped = False
+        self._unwanted: set[int] = set()
 
     def start(self, lives: Sequence[Life]) -> list[tuple[Job, JobReport]]:
         """Start lives whose start is recorded; return those that cannot be, or were stopped meanwhile."""
@@ -50,16 +51,27 @@ class Launcher:
                 self._opened().start(name, jobs)
             return refused
 
-    def stop(self, numbers: Mapping[str, Sequence[int]], grace_s: float) -> None:
-        """Start nothing more, and stop these jobs: what is being started right now is either stopped or not started."""
+    def stop(self, lives: Iterable[Life], grace_s: float, *, for_good: bool) -> None:
+        """Stop the jobs of these lives: what is being started right now is either stopped or not started.
+
+        Args:
+            lives: whose jobs to stop.
+            grace_s: KILL so long after TERM.
+            for_good: start nothing more.
+        """
+        numbers: dict[str, list[int]] = {}
+        for life in lives:
+            if life.job is not None and life.pool is not None:
+                numbers.setdefault(life.pool.name, []).append(life.job.number)
         with self._lock:
-            self._stopped = True
+            self._stopped = self._stopped or for_good
+            self._unwanted.update(number for some in numbers.values() for number in some)
             if numbers:
                 self._opened().stop(numbers, grace_s)
 
     def _make_ready(self, life: Life) -> JobReport | None:
         """Return why a life is not started, None when it can be."""
-        if self._stopped:
+        if self._stopped or (life.job is not None and life.job.number in self._unwanted):
             return JobReport(state=JobState.CANCELLED, cause=Cause.CANCELLED, ended=time())
         try:
             life.make_ready()
