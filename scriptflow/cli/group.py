@@ -30,6 +30,8 @@ SECTIONS = {
         "runs": "List past runs.",
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
+        "serve": "Serve the web view of runs.",
+        "ui": "Open the web view in the browser.",
     },
     "Set up": {
         "init": "Write a first sflow.py.",

@@ -24,6 +24,8 @@ COMMANDS = {
     "runs": "scriptflow.cli.runs:command",
     "show": "scriptflow.cli.show:command",
     "logs": "scriptflow.cli.logs:command",
+    "serve": "scriptflow.cli.serve:command",
+    "ui": "scriptflow.cli.serve:ui",
     "init": "scriptflow.cli.init:command",
     "doctor": "scriptflow.cli.doctor:command",
     "config": "scriptflow.cli.config:command",

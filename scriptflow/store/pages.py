@@ -43,6 +43,11 @@ _FAMILY = "coalesce(nullif(t.task_group, ''), rtrim(rtrim(t.name, '0123456789'),
 class PageReader(StoreReader):
     """A reader that also answers what pages ask."""
 
+    @property
+    def folder(self) -> str:
+        """The store's folder."""
+        return self._folder
+
     # --- runs -----------------------------------------------------------------------------------
 
     def runs_page(

@@ -28,7 +28,7 @@ class Standing:
         self.run = run
         self.failures = _of_group(failures, group)
         self.running = _of_group(running, group)
-        self.eta_s = _eta_s(reader, run) if run.status == "running" else None
+        self.eta_s = eta_s(reader, run) if run.status == "running" else None
 
     def document(self) -> dict[str, object]:
         """Return it as ``status --json`` prints it."""
@@ -58,7 +58,7 @@ def _of_group(jobs: list[JobRecord], group: str | None) -> list[JobRecord]:
     return jobs if group is None else [job for job in jobs if job.group == group]
 
 
-def _eta_s(reader: StoreReader, run: RunRecord) -> int | None:
+def eta_s(reader: StoreReader, run: RunRecord) -> int | None:
     """Guess the seconds left from how long tasks took, in this run or the one before; None when nothing is known."""
     counts = run.counts
     left = counts.queued + counts.waiting + counts.running / 2  # on average a running one is half done
