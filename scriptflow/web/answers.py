@@ -63,9 +63,6 @@ def _environment() -> Environment:
     return environment
 
 
-_templates = _environment()
-
-
 def compact(number: int) -> str:
     """Write a count in at most five signs: ``987``, ``42.0k``, ``1.2M``."""
     if number < 10_000:
@@ -123,6 +120,9 @@ def _span(group: dict[str, Any], bin_s: float) -> tuple[float, float]:
     """Return after how many seconds the first task of a group ran, and until when the last."""
     used = [at for at, number in enumerate(group["running"]) if number] or [0]
     return used[0] * bin_s, (used[-1] + 1) * bin_s
+
+
+_templates = _environment()
 
 
 def page(asked: Asked, document: dict[str, Any], shell: dict[str, Any]) -> bytes:
