@@ -69,7 +69,7 @@ def read_job(connection: sqlite3.Connection, folder: str, root: Root, number: in
         row,
         folder,
         reasons=tuple((from_column(code), from_column(detail or "")) for code, detail in reasons),
-        files=tuple(_seen(file, root) for file in files),
+        files=tuple(read_seen(file, root) for file in files),
     )
 
 
@@ -116,7 +116,8 @@ def _absolute(folder: str, log: str) -> str:
     return log if log.startswith("/") or not log else f"{folder}/{log}"
 
 
-def _seen(row: tuple[Any, ...], root: Root) -> Seen:
+def read_seen(row: tuple[Any, ...], root: Root) -> Seen:
+    """Return a file out of path, made, size, mtime_ns, ctime_ns, inode, sha256 and racy."""
     from scriptflow.core.records import Seen
 
     path, made, size, mtime_ns, ctime_ns, inode, sha256, racy = row

@@ -112,7 +112,8 @@ CREATE TABLE edges (
     racy     INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job, made, file)
 ) WITHOUT ROWID;
-CREATE INDEX edges_file ON edges (file);
+-- Who made a file, newest first, without passing by all who read it; job stands in every index of this table anyway.
+CREATE INDEX edges_file ON edges (file, made);
 
 CREATE TABLE reasons (
     job      INTEGER NOT NULL,
