@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING
 
 from scriptflow.core.fingerprint import Manifest
 from scriptflow.errors import NotFound
+from scriptflow.pictures.graph import Node, fold
+from scriptflow.pictures.layout import layout
+from scriptflow.pictures.svg import svg
+from scriptflow.store import lineage
 from scriptflow.store.documents import job_row
+from scriptflow.web.data import name_in_address
 from scriptflow.web.task_data import file_rows, steps_of
 
 if TYPE_CHECKING:
     from typing import Any
 
     from scriptflow.core.records import JobRecord
+    from scriptflow.store.lineage import Lineage
     from scriptflow.web.views import Asked
 
     Document = dict[str, Any]
 
 _MAKERS = 10
 _USERS = 50
+_STEPS = 400
+"""How many jobs of a lineage are looked at, each way."""
+_BOXES = 60
 
 
 def files(asked: Asked) -> Document:
@@ -38,11 +47,14 @@ def files(asked: Asked) -> Document:
 def file(asked: Asked) -> Document:
     """Show how a file was made, from what, and what it went into."""
     path = asked.path["path"]
+    came = lineage.made(asked.reader, path)
+    up, down = _both_ways(asked, path, None if came is None else came.job)
     makers = asked.reader.jobs_of_file(path, made=True, limit=_MAKERS)
     users = asked.reader.jobs_of_file(path, made=False, limit=_USERS)
     if makers is None or users is None:
         raise NotFound(f"no task read or made {path}", do="scriptflow trace FILE  # also finds copies by their content")
-    made = asked.reader.job(makers[0][0].job) if makers[0] else None
+    maker = came.job if came is not None else None
+    made = asked.reader.job(maker) if maker is not None else None
     inputs = [seen for seen in made.files if seen.role == "in"] if made else []
     self_seen = [seen for seen in made.files if seen.role == "out" and seen.path == path] if made else []
     return {
@@ -55,6 +67,54 @@ def file(asked: Asked) -> Document:
         "makers_total": makers[1],
         "used_by": [_job(asked, job) for job in users[0]],
         "used_by_total": users[1],
+        "ancestors": len(up.steps),
+        "descendants": len(down.steps),
+        "complete": up.complete and down.complete,
+        **_drawn(asked, path, maker, up, down),
+    }
+
+
+def _both_ways(asked: Asked, path: str, maker: int | None) -> tuple[Lineage, Lineage]:
+    """Return the jobs that a file comes from, and those that it went into, at first or last hand."""
+    users = [job for job in lineage.readers(asked.reader, path, _STEPS) if maker is None or job > maker]
+    return (
+        lineage.up(asked.reader, [] if maker is None else [maker], _STEPS),
+        lineage.down(asked.reader, users, _STEPS),
+    )
+
+
+def _drawn(asked: Asked, path: str, maker: int | None, up: Lineage, down: Lineage) -> Document:
+    """Draw a lineage: tasks and the files that none of them made, folded where there are many."""
+    here = f"file {path}"
+    nodes = {here: Node(id=here, label=path, state="file")}
+    edges: dict[tuple[str, str], None] = {}
+    steps = {**down.steps, **up.steps}
+    for number, step in steps.items():
+        name = f"job {number}"
+        nodes[name] = Node(
+            id=name, label=step.job.task, group=step.job.group, state=str(step.job.state), detail=step.run.run,
+            href=asked.link("r", step.run.run, "t", name_in_address(step.job)),
+        )  # fmt: skip
+        for part in step.inputs:
+            makers = [job for job in part.makers if job in steps]
+            if part.seen.path == path and number not in up.steps:
+                edges[here, name] = None
+            elif makers:
+                edges |= {(f"job {job}", name): None for job in makers}
+            elif not part.makers and number in up.steps:
+                source = f"file {part.seen.path}"
+                href = asked.link("files", *steps_of(part.seen.path))
+                nodes.setdefault(source, Node(id=source, label=part.seen.path, state="source", href=href))
+                edges[source, name] = None
+    if maker is not None:
+        edges[f"job {maker}", here] = None
+    shown, lines = fold(nodes.values(), edges, _BOXES)
+    if len(shown) < 2:
+        return {"svg": "", "nodes": [], "edges": []}
+    return {
+        "svg": svg(layout(shown, lines), standalone=False, title=f"Lineage of {path}"),
+        "nodes": [{"id": n.id, "label": n.label, "state": n.state, "detail": n.detail, "page": n.href} for n in shown],
+        "edges": [{"from": source, "to": target} for source, target in lines],
     }
 
 

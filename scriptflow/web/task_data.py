@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scriptflow.errors import NotFound
-from scriptflow.store.documents import iso, job_row
+from scriptflow.store.documents import iso, job_row, seconds_of
 from scriptflow.web import logs
 from scriptflow.web.data import how_it_ended, name_in_address, shown_state
 
@@ -29,6 +29,7 @@ def task(asked: Asked) -> Document:
     manifest = Manifest(job.manifest)
     return {
         **_row(job, record),
+        "cores_used": job.cpu_s / seconds if job.cpu_s is not None and (seconds := seconds_of(job)) else None,
         "flow": record.flow,
         "run_status": record.status,
         "name_in_address": name_in_address(job),
