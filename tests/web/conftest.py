@@ -22,10 +22,13 @@ async def flow_paper(tol: str = "1e-6"):
     for i in range(8):
         command = f"cat raw.csv > sim_{i}.csv; echo tol {tol}"
         if i == 5:
-            command = "printf 'reading\\\\n\\\\033[31mred\\\\033[0m <img src=x onerror=alert(1)>\\\\nValueError: no such column: yield\\\\n'; exit 3"
-        sims.append(sf.Task(["sh", "-c", command], inputs="raw.csv", outputs=f"sim_{i}.csv", name=f"simulate-{i}"))
+            command = "printf 'reading\\\\n\\\\033[31mred\\\\033[0m <img src=x onerror=alert(1)>\\\\n'"
+            command += "; echo ValueError: no such column: yield; exit 3"
+        made = f"sim_{i}.csv"
+        sims.append(sf.Task(["sh", "-c", command], inputs="raw.csv", outputs=made, name=f"simulate-{i}"))
     await sf.bag(*sims, return_exceptions=True, name="simulate")
-    await sf.Task(["sh", "-c", "cat sim_0.csv > 'out put.txt'"], inputs="sim_0.csv", outputs="out put.txt", name=HOSTILE)
+    copy = ["sh", "-c", "cat sim_0.csv > 'out put.txt'"]
+    await sf.Task(copy, inputs="sim_0.csv", outputs="out put.txt", name=HOSTILE)
     await sf.Task(["sh", "-c", "echo dots > dots.txt"], outputs="dots.txt", name="..")
 
 

@@ -102,15 +102,14 @@ def test_a_project_that_was_never_run_shows_up_when_it_is(tmp_path):
 def test_listeners_cost_no_memory_and_leave_no_files_open(server):
     import socket
 
+    head = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.token}\r\n\r\n"
     server.json("/runs")
     files, memory = server.open_files, server.memory_bytes
     for _ in range(3):
         listeners = []
         for _ in range(100):
             sock = socket.create_connection(("127.0.0.1", server.port))
-            sock.sendall(
-                f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.token}\r\n\r\n".encode()
-            )
+            sock.sendall(head.encode())
             listeners.append(sock)
         for sock in listeners:
             assert b"200" in sock.recv(4096)

@@ -109,7 +109,7 @@ function step(by) {
   links[Math.min(links.length - 1, Math.max(0, now + by))]?.focus();
 }
 const keys = {
-  "/": () => $("input[type=search]")?.focus() ?? go(below("/files")),
+  "/": () => ($("input[type=search]") ? $("input[type=search]").focus() : go(below("/files"))),
   "?": () => help.showModal(),
   j: () => step(1),
   k: () => step(-1),

@@ -2,8 +2,8 @@
 
 const ROW = 44, AXIS = 28, FONT = "12px system-ui, sans-serif";
 
-export async function draw(canvas) {
-  let doc = await load(canvas);
+export function draw(canvas) {
+  let doc = JSON.parse(canvas.dataset.doc);
   const again = () => paint(canvas, doc);
   again();
   addEventListener("resize", again);
