@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from scriptflow.web.projects import Project
     from scriptflow.web.views import View
 
-BODY_LIMIT = 1 << 20
+BODY_LIMIT = 2 << 20
 """How many bytes a request may have."""
+INGEST = "/api/v1/ingest"
+"""Below it heads elsewhere send what happens."""
 PROJECTS = web.AppKey("projects", Projects)
 ALLOW_ACTIONS = web.AppKey("allow_actions", bool)
 
@@ -41,6 +43,7 @@ def make_app(
     tokens: Mapping[str, str],
     allow_actions: bool = False,
     hosts: Iterable[str] = (),
+    ingest: Callable[[web.Application], object] | None = None,
 ) -> web.Application:
     """Return the web view as an application.
 
@@ -50,16 +53,17 @@ def make_app(
         tokens: maps what a token allows (``view``, ``action``) to the token.
         allow_actions: whether runs may be cancelled and retried at all.
         hosts: names by which the server may be called, besides ``localhost`` and plain addresses.
+        ingest: adds the addresses below ``/api/v1/ingest``, which see to their own tokens.
     """
     folders = projects if callable(projects) else lambda: projects
     allowed = {scope: token for scope, token in tokens.items() if allow_actions or scope != "action"}
-    guard = Guard(Tokens(allowed), hosts)
+    guard = Guard(Tokens(allowed), hosts, own_gates=(INGEST,) if ingest else ())
     app = web.Application(middlewares=[guard.middleware], client_max_size=BODY_LIMIT)
     app[PROJECTS] = Projects(folders)
     app[ALLOW_ACTIONS] = allow_actions
     app.on_response_prepare.append(add_headers)
     app.on_cleanup.append(_close)
-    for add in ROUTE_GROUPS:
+    for add in (*ROUTE_GROUPS, *([ingest] if ingest else [])):
         add(app)
     return app
 

@@ -75,10 +75,12 @@ class Guard:
     Args:
         tokens: what opens it.
         hosts: names by which the server may be called, besides loopback and plain addresses.
+        own_gates: paths below which requests are let through to a gate of their own.
     """
 
-    def __init__(self, tokens: Tokens, hosts: Iterable[str] = ()) -> None:
+    def __init__(self, tokens: Tokens, hosts: Iterable[str] = (), *, own_gates: Iterable[str] = ()) -> None:
         self._tokens = tokens
+        self._open = (*OPEN, *own_gates)
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
         self._wrong: dict[str, tuple[float, int]] = {}
 
@@ -88,7 +90,7 @@ class Guard:
         try:
             self._check_host(request)
             self._check_origin(request)
-            if not request.path.startswith(OPEN):
+            if not request.path.startswith(self._open):
                 answer = self._log_in(request)
                 if answer is not None:
                     return answer

@@ -118,7 +118,6 @@ class Projects:
         self._folders = folders
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._known: dict[str, Project] = {}
-        self.rescan()
 
     def rescan(self) -> None:
         """Take in stores that came and drop those that went."""
@@ -133,6 +132,8 @@ class Projects:
     def named(self, name: str | None) -> Project | None:
         """Return one by name; without a name the only one there is."""
         if name is None:
+            if not self._known:
+                self.rescan()
             return next(iter(self._known.values())) if len(self._known) == 1 else None
         if name not in self._known:
             self.rescan()
