@@ -35,6 +35,8 @@ SECTIONS = {
         "show": "Show one run or task in full.",
         "logs": "Print the logs of tasks.",
         "watch": "Watch a run until it ends.",
+        "serve": "Serve the web view of runs.",
+        "ui": "Open the web view in the browser.",
         "trace": "Show how a file was made, back to the sources.",
         "graph": "Draw a flow or a run.",
         "report": "Write a run as one HTML file.",

@@ -29,6 +29,8 @@ COMMANDS = {
     "show": "scriptflow.cli.show:command",
     "logs": "scriptflow.cli.logs:command",
     "watch": "scriptflow.cli.watch:command",
+    "serve": "scriptflow.cli.serve:command",
+    "ui": "scriptflow.cli.serve:ui",
     "trace": "scriptflow.cli.trace:command",
     "graph": "scriptflow.cli.graph:command",
     "report": "scriptflow.cli.report:command",

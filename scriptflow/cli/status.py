@@ -13,48 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scriptflow.core.records import JobRecord, RunRecord
-    from scriptflow.store.reader import StoreReader
+    from scriptflow.core.records import JobRecord
+    from scriptflow.store.standing import Standing
 
 _SHOWN = 10
 _FRAME_S = 0.5
-_SAMPLE = 200
-_ENOUGH = 3
-
-
-class Standing:
-    """How a run stands: its record, its running jobs, its failures, and what is left of it in seconds."""
-
-    def __init__(self, reader: StoreReader, run: RunRecord, group: str | None = None) -> None:
-        failures, running = reader.failures(run.id), []
-        if run.status == "running":
-            from scriptflow.core.frozen import changed
-
-            running = _open_jobs(reader, run)
-            # A job's row is written before and the run's counts after: the rows know it first.
-            failed = max(run.counts.failed, len(failures))
-            run = changed(run, counts=changed(run.counts, running=len(running), failed=failed))
-        self.run = run
-        self.failures = _of_group(failures, group)
-        self.running = _of_group(running, group)
-        self.eta_s = _eta_s(reader, run) if run.status == "running" else None
-
-    def document(self) -> dict[str, object]:
-        """Return it as ``status --json`` prints it."""
-        counts = self.run.counts
-        return {
-            "schema": 1,
-            **reading.run_row(self.run),
-            "cancelled": counts.cancelled,
-            "queued": counts.queued,
-            "waiting": counts.waiting,
-            "running": counts.running,
-            "capacity": self.run.capacity,
-            "eta_s": self.eta_s,
-            "message": self.run.message,
-            "failures": [reading.job_row(job) for job in self.failures],
-            "running_jobs": [reading.job_row(job) for job in self.running],
-        }
 
 
 @click.command("status", cls=Command, short_help="Show how a run goes, or went.")
@@ -108,6 +71,7 @@ def _standings(folder: Path, selector: str, group: str | None, watch: bool) -> I
     import time
 
     from scriptflow.store.reader import StoreReader
+    from scriptflow.store.standing import Standing
 
     with StoreReader(folder) as reader:
         # The selector is read once: `last` must not jump to another run while one is being watched.
@@ -119,32 +83,6 @@ def _standings(folder: Path, selector: str, group: str | None, watch: bool) -> I
                 return
             time.sleep(_FRAME_S)
             run = reader.find_run(run.run)
-
-
-def _open_jobs(reader: StoreReader, run: RunRecord) -> list[JobRecord]:
-    """Return the jobs that have begun and not ended, the longest-running first."""
-    jobs = [job for state in ("started", "running") for job in reader.jobs(run.id, state=state)]
-    return sorted(jobs, key=lambda job: job.began or job.started)
-
-
-def _of_group(jobs: list[JobRecord], group: str | None) -> list[JobRecord]:
-    return jobs if group is None else [job for job in jobs if job.group == group]
-
-
-def _eta_s(reader: StoreReader, run: RunRecord) -> int | None:
-    """Guess the seconds left from how long tasks took, in this run or the one before; None when nothing is known."""
-    counts = run.counts
-    left = counts.queued + counts.waiting + counts.running / 2  # on average a running one is half done
-    ended = [
-        job.ended - job.began
-        for job in reader.jobs(run.id, state="succeeded", limit=_SAMPLE)
-        if job.began is not None and job.ended is not None
-    ]
-    if len(ended) < _ENOUGH:
-        ended = list(reader.durations(run.flow).values())
-    if not ended or not left:
-        return None
-    return round(left * sum(ended) / len(ended) / max(1, counts.running))
 
 
 # --- the screen -----------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Generator, Iterator
-    from contextvars import Token
     from types import TracebackType
     from typing import Any
 
@@ -266,16 +265,16 @@ class group:  # noqa: N801 (used as a word: async with sf.group("name"))
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._token: Token[str] | None = None
+        self._outer = ""
 
     def __enter__(self) -> group:
-        outer = GROUP.get()
-        self._token = GROUP.set(f"{outer}/{self._name}" if outer else self._name)
+        self._outer = GROUP.get()
+        GROUP.set(f"{self._outer}/{self._name}" if self._outer else self._name)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._token is not None:
-            GROUP.reset(self._token)
+        # Set, not reset: a flow is begun without an event loop, and may end the block inside one.
+        GROUP.set(self._outer)
 
     async def __aenter__(self) -> group:
         return self.__enter__()

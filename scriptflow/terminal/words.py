@@ -119,10 +119,17 @@ def log_lines(tail: Iterable[str], limit: int = TAIL_LINES) -> list[str]:
 
 def root_cause(ended: TaskEnded) -> str:
     """Return what failures of one cause have in common: their last log line, else how they ended. Raw."""
-    said = failure(ended)
+    return shared_cause(failure(ended), ended.tail)
+
+
+def shared_cause(said: str, tail: Iterable[str]) -> str:
+    """Return what failures of one cause have in common: the last line of the log where ``said`` is only an exit code.
+
+    Raw.
+    """
     if not said.startswith("exit "):
         return said
-    lines = log_lines(ended.tail, 1)
+    lines = log_lines(tail, 1)
     if not lines:
         return said
     kind, colon, rest = lines[0].partition(":")

@@ -236,6 +236,19 @@ def test_the_name_of_a_bag_is_the_group_of_its_tasks(here):
     }  # fmt: skip
 
 
+def test_a_group_ends_after_the_flow_went_over_to_an_event_loop(here):
+    text = """
+        import scriptflow as sf
+        async def flow_demo():
+            async with sf.group("clean"):
+                await sf.bag(*[sf.Task(f"sh -c 'sleep 0.05; echo > {i}'", outputs=f"{i}") for i in range(3)])
+            async with sf.group("fit"):
+                await sf.Task("touch fit", outputs="fit")
+    """
+    done = here.cli(text, "run")
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_same_task_many_times_in_a_bag_is_one_job(here):
     async def flow():
         task = touch("a")
