@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from time import time
 
 from scriptflow.errors import StoreBusy, StoreDamaged, StoreError, StoreNewer, StoreUnwritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -106,6 +107,18 @@ _CANNOT_OPEN = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY
 def set_synchronous(connection: sqlite3.Connection, *, full: bool) -> None:
     """Make the next commits wait for the disk (``full``), or only reach the kernel."""
     connection.execute("PRAGMA synchronous=FULL" if full else "PRAGMA synchronous=NORMAL")
+
+
+@contextmanager
+def on_disk(connection: sqlite3.Connection, *, always: bool) -> Iterator[None]:
+    """Let the commits of a block wait for the disk; with ``always`` all do so anyway."""
+    if not always:
+        set_synchronous(connection, full=True)
+    try:
+        yield
+    finally:
+        if not always:
+            set_synchronous(connection, full=False)
 
 
 class atomic:  # noqa: N801 (used as a word: ``with atomic(connection):``)

@@ -15,6 +15,7 @@ from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED
 from scriptflow.engine.asked import refuse_impossible
 from scriptflow.engine.beside import Beside
 from scriptflow.engine.launch import Launcher
+from scriptflow.engine.left import Left
 from scriptflow.engine.opened import Opened
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from scriptflow.core.freshness import Reason
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job, JobId, JobReport
-    from scriptflow.core.records import JobStart, Seen
+    from scriptflow.core.records import JobRecord, JobStart, Seen
     from scriptflow.core.states import TaskState
     from scriptflow.engine.head import Head
     from scriptflow.engine.life import Life
@@ -44,6 +45,7 @@ class Dispatcher:
         store_folder: where logs go.
         executor: where tasks go that name none.
         fail_fast: start nothing new after the first failure.
+        left: jobs of earlier heads that may go on.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Dispatcher:
         store_folder: str = "",
         executor: str | None = None,
         fail_fast: bool = False,
+        left: Sequence[JobRecord] = (),
     ) -> None:
         self.head = head
         self.pools = pools
@@ -72,7 +75,8 @@ class Dispatcher:
         self._store_folder = store_folder
         self.blank = f"{store_folder}/blank"  # an empty file, for markers to be links to
         self._in_use: Opened | None = None
-        self._launcher = Launcher(lambda: self.opened)
+        self.launcher = Launcher(lambda: self.opened)
+        self.left = Left(self, left)
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
@@ -117,6 +121,8 @@ class Dispatcher:
         if self.stopping:
             life.cancel(self.stopping)
             return
+        if self.left.take(life):
+            return
         try:
             refuse_impossible(life.task, life.asked, self.pools, self.executor)
         except ResourcesImpossible as error:
@@ -129,7 +135,7 @@ class Dispatcher:
         """Let a life wait for its next try first."""
         handle = self._event_loop().call_later(delay_s, self._delay_over, id(life))
         self._delayed[id(life)] = (life, handle)
-        self._give_back(life)
+        self.give_back(life)
 
     def call_off(self, life: Life, why: str) -> None:
         """Cancel a life that waits for room or for its next try."""
@@ -167,7 +173,7 @@ class Dispatcher:
         for life, pool, gpus in self.pools.take():
             life.pool, life.gpus = pool, gpus
             if life.task._state is not QUEUED:  # called off while it waited
-                self._give_back(life)
+                self.give_back(life)
             elif pool.name not in self.opened:
                 self._not_open.append((life, pool))
                 self.opened.open(pool.name, self._opened)
@@ -176,7 +182,7 @@ class Dispatcher:
                 lives.append(life)
         if starts:
             head.store.started(starts, lambda error: self._launch(lives, error))
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def _begin(self, life: Life, pool: Pool, gpus: tuple[str, ...]) -> JobStart | None:
         store = self.head.store
@@ -186,7 +192,7 @@ class Dispatcher:
             start = life.begin(pool, gpus, number, self.run, self.run_id, self._store_folder)
         except Exception as error:  # noqa: BLE001 (whatever it is, its room must be given back and its task end)
             life.job = None
-            self._give_back(life)
+            self.give_back(life)
             life.fail(error if isinstance(error, ScriptflowError) else self._own_bug(error))
             return None
         self.running[number] = life
@@ -197,21 +203,21 @@ class Dispatcher:
         waiting = [life for life, pool in self._not_open if pool.name == name]
         self._not_open = [entry for entry in self._not_open if entry[1].name != name]
         for life in waiting:
-            self._give_back(life)
+            self.give_back(life)
             if life.task._state is not QUEUED:  # called off meanwhile
                 continue
             if error is not None:
                 life.fail(error)
             else:
                 self._wait_for_room(life)
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def _launch(self, lives: Sequence[Life], error: BaseException | None) -> None:
         """Start the jobs whose start is recorded. Runs on the store's write thread, to save a hop."""
         if error is not None:
             self._on_loop(self._not_recorded, lives, error)
             return
-        self._on_loop(self._launched, lives, self._launcher.start(lives))
+        self._on_loop(self.launched, lives, self.launcher.start(lives))
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
         """Call on the loop's thread, at once when this is it; nothing when the run is over and its loop closed."""
@@ -221,7 +227,8 @@ class Dispatcher:
         with suppress(RuntimeError):
             self._event_loop().call_soon_threadsafe(call, *arguments)
 
-    def _launched(self, lives: Sequence[Life], refused: list[tuple[Job, JobReport]]) -> None:
+    def launched(self, lives: Sequence[Life], refused: Sequence[tuple[Job, JobReport]]) -> None:
+        """Tell of lives whose jobs were handed over, and end those that could not be."""
         self.began += len(lives)
         for life in lives:
             self._tell_started(life)
@@ -242,7 +249,7 @@ class Dispatcher:
         for life in lives:
             assert life.job is not None  # noqa: S101 (begun)
             self.running.pop(life.job.number, None)
-            self._give_back(life)
+            self.give_back(life)
             life.job = None
             life.cancel(failure.what)
         self.stop(failure.what, None)
@@ -288,9 +295,10 @@ class Dispatcher:
             life.pool = None
         if self.pools.waiting:
             self.plan_pump()
-        self._wake_if_idle()
+        self.wake_if_idle()
 
-    def _give_back(self, life: Life) -> None:
+    def give_back(self, life: Life) -> None:
+        """Return the room that a life has taken."""
         if life.pool is not None:
             life.pool.give_back(life.asked, life.gpus)
             life.pool = None
@@ -310,7 +318,7 @@ class Dispatcher:
                 self.stopping = f"{life.name} failed"
         else:
             self.cancelled += 1
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def counts(self) -> RunCounts:
         """Return how many tasks are where."""
@@ -342,7 +350,7 @@ class Dispatcher:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits for room or waits for another try."""
-        return not (self.running or self.pools.waiting or self._delayed or self._not_open)
+        return not (self.running or self.pools.waiting or self._delayed or self._not_open or self.left.busy)
 
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
@@ -350,13 +358,21 @@ class Dispatcher:
             self._at_rest.clear()
             await self._at_rest.wait()
 
-    def _wake_if_idle(self) -> None:
+    def wake_if_idle(self) -> None:
+        """Let those go on who wait for the end of everything."""
         if self.idle:
             self._at_rest.set()
 
-    def stop(self, why: str, grace_s: float | None) -> int:
-        """Start nothing new; with a grace, tell running jobs to end. Returns how many run."""
+    def stop(self, why: str, grace_s: float | None, *, keep: bool = False) -> int:
+        """Start nothing new; with a grace, tell running jobs to end. Returns how many run.
+
+        Args:
+            why: for those who wait.
+            grace_s: from TERM to KILL; None: running jobs end by themselves.
+            keep: let go of jobs that can be joined by a later run, and let them run.
+        """
         self.stopping = self.stopping or why
+        self.left.stop(why)
         for _, (life, handle) in list(self._delayed.items()):
             handle.cancel()
             life.cancel(why)
@@ -368,9 +384,11 @@ class Dispatcher:
             pool.give_back(life.asked, life.gpus)
             life.cancel(why)
         self._not_open.clear()
+        if keep:
+            self.left.let_go(why)
         if grace_s is not None:
             self._stop_running(grace_s)
-        self._wake_if_idle()
+        self.wake_if_idle()
         return len(self.running)
 
     def _stop_running(self, grace_s: float) -> None:
@@ -378,7 +396,7 @@ class Dispatcher:
         for number, life in self.running.items():
             if life.pool is not None:
                 by_executor.setdefault(life.pool.name, []).append(number)
-        self._launcher.stop(by_executor, grace_s)
+        self.launcher.stop(by_executor, grace_s)
 
     async def close(self) -> None:
         """End what still runs and close the executors."""

@@ -198,24 +198,10 @@ class Life:
             self._missing_inputs()
         self.inputs = tuple([self._hashed(seen) if seen.racy else seen for seen in self.inputs])
         self.key = digest(self.manifest)
-        get = task.get
-        env = {str(name): str(value) for name, value in (get("env") or {}).items()}
-        if gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        timeout = get("timeout")
         # Two tasks without a name and outputs are both called by their program, and must not share a log.
         unnamed = task._name is None and not task._outputs
         log = log_path(store_folder, run, f"{self.name}-{self.key[:8]}" if unnamed else self.name, self.attempt)
-        cwd = get("cwd")
-        self.job = Job(
-            number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
-            argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder,
-            env=env, log=log,
-            inputs=tuple([seen.path for seen in self.inputs]),
-            outputs=tuple([head.files.absolute(path) for path in self.outputs]),
-            resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
-            grace_s=head.settings.grace, container=get("container"),
-        )  # fmt: skip
+        self.job = self._job(number, run, log)
         self.ready = False
         head.move(task, SUBMITTED)
         return JobStart(
@@ -224,6 +210,32 @@ class Life:
             outputs=self.outputs, labels=self._labels(), group=self.group, cpus=self.asked.cpus,
             memory_bytes=self.asked.memory_bytes, gpus=self.asked.gpus,
         )  # fmt: skip
+
+    def _job(self, number: int, run: str, log: str) -> Job:
+        head, get = self.head, self.task.get
+        env = {str(name): str(value) for name, value in (get("env") or {}).items()}
+        if self.gpus:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
+        timeout, cwd = get("timeout"), get("cwd")
+        return Job(
+            number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
+            argv=argv_of(self.task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder,
+            env=env, log=log,
+            inputs=tuple([seen.path for seen in self.inputs]),
+            outputs=tuple([head.files.absolute(path) for path in self.outputs]),
+            resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
+            grace_s=head.settings.grace, container=get("container"),
+        )  # fmt: skip
+
+    def join(self, pool: Pool, record: JobRecord) -> None:
+        """Take up an earlier head's job of this task: its number, attempt, log, and inputs as it found them."""
+        self.pool, self.gpus = pool, pool.take(self.asked)
+        self.attempt, self.key = record.attempt, record.key
+        self.inputs = tuple([seen for seen in record.files if seen.role == "in"])
+        self.job = self._job(record.job, record.run, record.log)
+        self.ready = False
+        self.head.tell.queued(self)
+        self.head.move(self.task, SUBMITTED)
 
     def _hashed(self, seen: Seen) -> Seen:
         """Hash an input as young as the clock's tick: its time cannot tell a later edit."""
@@ -353,6 +365,11 @@ class Life:
     def cancel(self, why: str) -> None:
         """End a task that was never started, or waits for another try."""
         self.failure = error_of(self, TaskCancelled, f"task {self.name} was not started", why=why)
+        self._settle(CANCELLED)
+
+    def leave(self, why: str) -> None:
+        """End a task whose job goes on without this head; its record stays open, for the next run to join."""
+        self.failure = error_of(self, TaskCancelled, f"task {self.name} goes on without this run", why=why)
         self._settle(CANCELLED)
 
     def _upstream_failed(self, up: Task) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from time import time
 
 from scriptflow import database
@@ -14,18 +15,20 @@ from scriptflow.errors import StoreError, StoreLost
 from scriptflow.store import damage, runs
 from scriptflow.store.folder import make_folder, make_private_file
 from scriptflow.store.lock import StoreLock, leave_lease, read_owner, take_lease
-from scriptflow.store.reading import read_job, read_latest
+from scriptflow.store.reading import OPEN_ELSEWHERE, read_job, read_jobs, read_latest
 from scriptflow.store.text import DATABASE, Root
 from scriptflow.store.writing import CALL, END, START, Writer
 from scriptflow.writethread import WriteThread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from typing import Self
+    from typing import Self, TypeVar
 
     from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
+
+    _Answer = TypeVar("_Answer")
 
 _FIRST_WAIT_S = 0.5
 _LONG_WAL = 256 * 1024
@@ -238,21 +241,18 @@ class SqliteStore:
         """Map each recorded output to what its last job left; a task without outputs is at NUL and its key."""
         found, self._latest = self._latest, None
         if found is None:
-            self._settle()
-            try:
-                found = read_latest(self._reading(), self._root)
-            except sqlite3.Error as error:
-                raise database.explain(error, self._path) from error
+            found = self._ask(lambda connection: read_latest(connection, self._root))
         return found
 
     def job(self, number: int) -> JobRecord | None:
         """Read one job with its reasons and files."""
-        if number >= self._first_job:
-            self._settle()
-        try:
-            return read_job(self._reading(), self._folder, self._root, number)
-        except sqlite3.Error as error:
-            raise database.explain(error, self._path) from error
+        is_new = number >= self._first_job
+        return self._ask(lambda connection: read_job(connection, self._folder, self._root, number), all_new=is_new)
+
+    def left_jobs(self) -> list[JobRecord]:
+        """Return the jobs of earlier heads, those of this machine aside, that have no end, with their files."""
+        found = self._ask(lambda connection: read_jobs(connection, self._folder, OPEN_ELSEWHERE, ()))
+        return [job for row in found if (job := self.job(row.job)) is not None]
 
     def started(self, starts: Sequence[JobStart], then: Callable[[BaseException | None], None]) -> None:
         """Commit these starts, all in one transaction, then call ``then`` on the write thread.
@@ -339,22 +339,20 @@ class SqliteStore:
         return self._thread
 
     def _now(self, items: list[tuple[int, Sequence[JobStart]]]) -> bool:
-        try:
+        with self._explaining():
             return self._writer.intend([start for _, starts in items for start in starts])
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Say SQLite's errors in our words."""
+        try:
+            yield
         except sqlite3.Error as error:
             raise database.explain(error, self._path) from error
 
     def _group(self, items: list[tuple[int, object]]) -> None:
-        try:
-            if not self._network:
-                database.set_synchronous(self._connection, full=True)
-            try:
-                self._writer.write(items)
-            finally:
-                if not self._network:
-                    database.set_synchronous(self._connection, full=False)
-        except sqlite3.Error as error:
-            raise database.explain(error, self._path) from error
+        with self._explaining(), database.on_disk(self._connection, always=self._network):
+            self._writer.write(items)
 
     def _note(self, error: BaseException) -> None:
         if self._failed is not None and not isinstance(error, StoreLost):
@@ -378,18 +376,19 @@ class SqliteStore:
         if self._network:
             self._writing()  # it says that we live, however long nothing is written
         if self._thread is None:
-            try:
+            with self._explaining():
                 self._writer.write([(CALL, write)])
-            except sqlite3.Error as error:
-                raise database.explain(error, self._path) from error
             return
         self._thread.put((CALL, write))
         if wait:
             self.flush()
 
-    def _settle(self) -> None:
-        if self._thread is not None:
+    def _ask(self, read: Callable[[sqlite3.Connection], _Answer], *, all_new: bool = True) -> _Answer:
+        """Read; with ``all_new``, what was written up to now too."""
+        if all_new and self._thread is not None:
             self._thread.flush()
+        with self._explaining():
+            return read(self._reading())
 
     def _reading(self) -> sqlite3.Connection:
         """Return what the caller's thread reads with: the write thread, once there is one, has the other."""

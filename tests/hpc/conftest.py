@@ -13,7 +13,13 @@ from scriptflow.testing.batchtools import ScriptedPbs
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.name in ("test_hpc_contract.py", "test_hpc_ends.py", "test_hpc_once.py", "test_hpc_pbs_faults.py"):
+        if item.path.name in (
+            "test_hpc_contract.py",
+            "test_hpc_ends.py",
+            "test_hpc_once.py",
+            "test_hpc_pbs_faults.py",
+            "test_hpc_adoption.py",
+        ):
             item.add_marker(pytest.mark.slow)  # they wait for schedulers: .ci/run has them
 
 
