@@ -116,9 +116,16 @@ def _standings(folder: Path, selector: str, group: str | None, watch: bool) -> I
 
 
 def _open_jobs(reader: StoreReader, run: RunRecord) -> list[JobRecord]:
-    """Return the jobs that have begun and not ended, the longest-running first."""
-    jobs = [job for state in ("started", "running") for job in reader.jobs(run.id, state=state)]
+    """Return the jobs that were handed over and have not ended, the longest-running first."""
+    jobs = [job for state in ("started", "queued", "running") for job in reader.jobs(run.id, state=state)]
     return sorted(jobs, key=lambda job: job.began or job.started)
+
+
+def _standing(job: JobRecord) -> str:
+    """Say where an open job is; of one in a batch system's queue, its number there and why it waits."""
+    if job.state != "queued":
+        return job.host
+    return f"queued as {job.executor_id}" + (f": {job.detail}" if job.detail else "")
 
 
 def _of_group(jobs: list[JobRecord], group: str | None) -> list[JobRecord]:
@@ -232,7 +239,7 @@ class _Screen:
                     reading.how_it_ended(job) if word == "failed" else job.executor,
                     "" if seconds is None else words.duration(seconds, tenths=word == "failed"),
                     f"attempt {job.attempt}" if job.attempt > 1 else "",
-                    job.detail if word == "failed" else job.host,
+                    job.detail if word == "failed" else _standing(job),
                 ]
             )
         lines = reading.table(look, [""] * 5, rows, width=width, soft=(4, 0)) if rows else []

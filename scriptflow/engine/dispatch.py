@@ -96,9 +96,9 @@ class Dispatcher:
             )
         return self._in_use
 
-    def _submitted(self, job: Job, job_id: JobId) -> None:
-        if self.head.store is not None:
-            self.head.store.submitted(job.number, job_id)
+    def _submitted(self, number: int, job_id: JobId, state: str, reason: str) -> None:
+        if self.head.store is not None and number in self.running:
+            self.head.store.submitted(number, job_id, state, reason)
 
     # --- what a plan answers otherwise ----------------------------------------------------------
 

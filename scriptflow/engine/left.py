@@ -155,7 +155,7 @@ class Left:
         job_id = await _find(executor, job, record)
         if job_id is not None:
             dispatcher.head.tell.warn(
-                "job-ended",
+                "jobs-left",
                 f"{record.task} has changed since {record.run}: its job {job_id} on {record.executor} is cancelled",
             )
             await executor.cancel(job_id)

@@ -33,7 +33,7 @@ from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.engine.asked import refuse_outputs, resources_of
 from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES
-from scriptflow.engine.story import error_of, failure_of, near_files
+from scriptflow.engine.story import error_of, failure_of, in_short, near_files
 from scriptflow.errors import (
     InputMissing,
     InternalError,
@@ -282,7 +282,7 @@ class Life:
                 job=job.number, state=report.state, began=report.began, ended=report.ended or time(),
                 exit_code=report.exit_code, signal=report.signal, cause=report.cause,
                 max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host_name(), pid=report.pid,
-                detail=report.detail, signature=self._signature(seen) if good else 0, outputs=seen,
+                detail=in_short(report), signature=self._signature(seen) if good else 0, outputs=seen,
             ),
             (lambda: files_out.clear_markers(job.outputs)) if good else None,
         )  # fmt: skip

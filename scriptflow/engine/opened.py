@@ -29,7 +29,7 @@ class Opened:
         loop: where their coroutines run.
         make: makes an executor by its name.
         ended: hears of each job's end, on the loop's thread.
-        submitted: hears the executor's own id of a job.
+        submitted: hears the executor's own id of a job, and how it stands there.
         bug: hears of an exception that should not have been.
     """
 
@@ -39,7 +39,7 @@ class Opened:
         make: Callable[[str], Executor],
         *,
         ended: Callable[[Job, JobReport, bool], None],
-        submitted: Callable[[Job, JobId], None],
+        submitted: Callable[[int, JobId, str, str], None],
         bug: Callable[[BaseException], object],
     ) -> None:
         self._loop = loop
@@ -111,6 +111,8 @@ class Opened:
         """Hold an executor open; what it owns is begun and ended in one task."""
         try:
             async with executor:
+                if hasattr(executor, "heard"):
+                    executor.heard = self._submitted
                 self._executors[name] = executor
                 self._ready(name, None)
                 await self._over.wait()
@@ -164,10 +166,12 @@ class Opened:
         report = JobReport(state=JobState.LOST, cause=Cause.LOST, ended=time(), detail="nobody waits for it any more")
         try:
             job_id = self._ids[job.number] = await executor.submit(job)
-            self._submitted(job, job_id)
+            self._submitted(job.number, job_id, "queued" if hasattr(executor, "heard") else "", "")
             report = await executor.wait(job_id)
         except ScriptflowError as error:
-            report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
+            report = JobReport(
+                state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what, facts=tuple(error.why)
+            )
         finally:
             self._ids.pop(job.number, None)
             self._ended(job, report, True)

@@ -51,6 +51,7 @@ class BatchExecutor(BatchSystem):
         pace: how often and how long; tests are faster.
 
     Attributes:
+        heard: is told, when it is set, a job's number, its id, its state in the queue and why it waits, at each change.
         keep_jobs: leaving the executor leaves its jobs running, for a later process to adopt. Leaving it by an
             exception always does.
     """
@@ -67,6 +68,7 @@ class BatchExecutor(BatchSystem):
         self.options = Options(self.kind, options, self.extra_options)
         self.slots = self.options.slots
         self.keep_jobs = False
+        self.heard: Callable[[int, JobId, JobState, str], None] | None = None
         self._note = note
         self._pace = pace or Pace()
         if self.options.poll_s is not None:
@@ -86,7 +88,9 @@ class BatchExecutor(BatchSystem):
         self._line = Line(self._transport, self.foreign_names, self._pace.deadline_s)
         self._learning = asyncio.Lock()
         self._to_cancel: dict[str, asyncio.Future[None]] = {}
-        self._watch = Watch(self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn)
+        self._watch = Watch(
+            self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn, seen=self._heard
+        )
         self._desk = Desk(
             self, self.options, self._line, self._shelf, self._pace,
             path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
@@ -187,6 +191,10 @@ class BatchExecutor(BatchSystem):
                 why=f"there is no record in {self._shelf.jobs}",
             )
         return self._watch.track(job_id, *found)
+
+    def _heard(self, job: Watched, state: JobState, reason: str) -> None:
+        if self.heard is not None and job.folder.name.isdecimal():
+            self.heard(int(job.folder.name), JobId(job.id), state, reason)
 
     def _start_stopping(self, number: int) -> None:
         self._start(self._stop_one(number))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scriptflow.errors import ExecutorError, ScriptflowError
 from scriptflow.hpc import script
-from scriptflow.hpc.line import SchedulerSilent, first_words, is_not_found
+from scriptflow.hpc.line import SchedulerSilent, first_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -207,11 +207,12 @@ class Desk:
                 job_id = self._read_id(completed)
                 if job_id is None and not self._system.is_transient(completed):
                     # Some say no and have taken the job all the same.
-                    job_id = None if is_not_found(completed) else await self._glance(name)
+                    job_id = None if self._system.is_hopeless(completed) else await self._glance(name)
                     if job_id is None:
                         self._shelf.forget(place)
                         raise self._refusal(completed, argv, size)
                 trouble = first_words(completed)
+                self._line.answered |= job_id is not None
             except SchedulerSilent as silence:
                 job_id, trouble = None, silence.what
             if job_id is None:
@@ -237,8 +238,13 @@ class Desk:
         kind = ArrayRefused if size and "array" in said.casefold() else ExecutorError
         return kind(
             f"{self._system.kind} refused the job: {said} (script {argv[-1]})",
-            why=[f"command: {' '.join(argv)}", *completed.err.strip().splitlines()[:-1]],
-            do="scriptflow doctor" if is_not_found(completed) else "correct the options of the executor or the task",
+            why=[
+                f"command: {' '.join(argv)}",
+                *(line for line in completed.err.splitlines() if line.strip() not in said),
+            ],
+            do="scriptflow doctor"
+            if self._system.is_hopeless(completed)
+            else "correct the options of the executor or the task",
         )
 
     async def _settle_once(self, place: Path) -> str | None:
@@ -272,20 +278,24 @@ class Desk:
             await asyncio.sleep(self._pace.settle_s)
 
     async def _glance(self, name: str) -> str | None:
+        """Look once in the queue alone: accounting may keep what was refused."""
         try:
-            return await self._named(name)
+            return await self._named(name, deep=False)
         except SchedulerSilent:
             return None
 
-    async def _named(self, name: str) -> str | None:
+    async def _named(self, name: str, *, deep: bool = True) -> str | None:
         """Ask queue, then accounting, for a job by its name. The queue must answer; accounting may be off."""
-        for number, argv in enumerate(self._system.name_argvs(name)):
+        for number, argv in enumerate(self._system.name_argvs(name)[: None if deep else 1]):
             completed = await self._line.query(argv)
             if not self._system.is_answer(completed):
+                if self._system.is_hopeless(completed):
+                    raise ExecutorError(f"{argv[0]} cannot work here: {first_words(completed)}", do="scriptflow doctor")
                 if number == 0:
                     raise SchedulerSilent(first_words(completed))
                 log.info("%s: %s", argv[0], first_words(completed))
                 continue
+            self._line.answered = True
             try:
                 job_id = self._system.read_named(completed.out, name)
             except ValueError as error:
@@ -295,8 +305,17 @@ class Desk:
         return None
 
     def _complain(self, text: str) -> None:
-        """Tell the user of a trouble once, the log each time."""
+        """Tell the user of a trouble once, the log each time.
+
+        Raises:
+            ExecutorError: the batch system has not answered a single time, for so long that it never will.
+        """
         log.info(text)
+        if self._line.silent_s > self._pace.patience_s:
+            minutes = round(self._line.silent_s / 60)
+            raise ExecutorError(
+                f"{self._system.kind} has not answered once in {minutes} minutes", why=text, do="scriptflow doctor"
+            )
         if not self._complained:
             self._complained = True
             self._note(text)

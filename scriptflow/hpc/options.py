@@ -37,6 +37,8 @@ class Pace:
         settle_s: between two looks for a job whose submission was not answered.
         grace_s: how long a job may be in neither queue nor accounting.
         lag_s: how long an exit record may be late on a shared disk.
+        patience_s: how long commands that never gave one answer are asked before their jobs fail.
+        doubt_s: how long a job may wait before it is asked whether it can run at all.
     """
 
     gather_s: float = 0.05
@@ -47,6 +49,8 @@ class Pace:
     settle_s: float = 30.0
     grace_s: float = 30.0
     lag_s: float = 10.0
+    patience_s: float = 1800.0
+    doubt_s: float = 60.0
 
 
 @frozen

@@ -265,9 +265,9 @@ class SqliteStore:
         """Write the end of a job with the next group commit; ``then`` follows once it is on the disk."""
         self._writing().put((END, end), then)
 
-    def submitted(self, job: int, executor_id: str) -> None:
-        """Write the executor's own id of a job with the next group commit."""
-        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id)))
+    def submitted(self, job: int, executor_id: str, state: str = "", reason: str = "") -> None:
+        """Write the executor's own id of a job, and how it stands there and why, with the next group commit."""
+        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id, state, reason)))
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
         """Write hashes with the next group commit: each with its job, the file's path and its role."""

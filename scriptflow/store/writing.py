@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from itertools import chain
+from time import time
 
 from scriptflow.core.logs import log_path
 from scriptflow.database import atomic, in_chunks
@@ -256,9 +257,17 @@ class Writer:
 
     # --- single changes, as CALL items ----------------------------------------------------------
 
-    def submitted(self, job: int, executor_id: str) -> None:
-        """Write the executor's own id of a job."""
-        self._connection.execute("UPDATE jobs SET executor_id = ? WHERE id = ?", (to_column(executor_id), job))
+    def submitted(self, job: int, executor_id: str, state: str, reason: str) -> None:
+        """Write the executor's own id of a job that has not ended, and how it stands there.
+
+        Where a job is seen to run, that is when it began, until its end says it exactly.
+        """
+        began = "coalesce(began, ? - started)" if state == "running" else "began + ? * 0"
+        self._connection.execute(
+            f"UPDATE jobs SET executor_id = ?, state = coalesce(?, state), detail = ?, began = {began} "  # noqa: S608 (one of two constants)
+            "WHERE id = ? AND ended IS NULL",
+            (to_column(executor_id), state or None, to_column(reason) or None, to_microseconds(time()), job),
+        )
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
         """Write the hashes of files that jobs read or made: job, path, role and hash of each."""

@@ -9,11 +9,20 @@ from scriptflow.cli import explain
 from scriptflow.cli.main import COMMANDS
 
 # Warnings and causes have a page too, but are no exceptions.
-WITHOUT_CLASS = {"never-awaited", "loop-blocked", "stale-output", "input-changed-while-running", "killed"}
+WITHOUT_CLASS = {
+    "never-awaited",
+    "loop-blocked",
+    "stale-output",
+    "input-changed-while-running",
+    "killed",
+    "no-match",
+    "interrupted",
+    "jobs-left",
+}
 
 
 # What the screen says in words of its own, after the run: its slug stands in no line.
-UNNAMED = {"killed", "tasks-failed"}
+UNNAMED = {"killed", "tasks-failed", "interrupted"}
 
 
 def slugs_of(kind):
