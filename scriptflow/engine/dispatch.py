@@ -120,20 +120,18 @@ class Dispatcher:
         """Let a life wait for room; an error at once when no executor could ever hold it."""
         if self.stopping:
             life.cancel(self.stopping)
-            return
-        if self.left.take(life):
-            return
-        try:
-            refuse_impossible(life.task, life.asked, self.pools, self.executor)
-        except ResourcesImpossible as error:
-            life.fail(error)
-            return
-        self.head.tell.queued(life)
-        self._wait_for_room(life)
+        elif not self.left.take(life):
+            try:
+                refuse_impossible(life.task, life.asked, self.pools, self.executor)
+            except ResourcesImpossible as error:
+                life.fail(error)
+                return
+            self.head.tell.queued(life)
+            self._wait_for_room(life)
 
     def queue_later(self, life: Life, delay_s: float) -> None:
         """Let a life wait for its next try first."""
-        handle = self._event_loop().call_later(delay_s, self._delay_over, id(life))
+        handle = self._event_loop().call_later(delay_s, lambda: self._wait_for_room(self._delayed.pop(id(life))[0]))
         self._delayed[id(life)] = (life, handle)
         self.give_back(life)
 
@@ -144,9 +142,6 @@ class Dispatcher:
             delayed[1].cancel()
         life.cancel(why)
         self.plan_pump()
-
-    def _delay_over(self, key: int) -> None:
-        self._wait_for_room(self._delayed.pop(key)[0])
 
     def _wait_for_room(self, life: Life) -> None:
         wanted = life.task.get("executor") or self.executor
@@ -285,16 +280,13 @@ class Dispatcher:
 
     def _take_end(self, life: Life, report: JobReport) -> None:
         self._tell_started(life)
-        pool, gpus = life.pool, life.gpus
+        pool = life.pool
         try:
             life.ended(report)
         except Exception as bug:  # noqa: BLE001 (a task whose end goes wrong must end all the same)
             life.fail(self._own_bug(bug))
-        if pool is not None and life.pool is pool:
-            pool.give_back(life.asked, gpus)
-            life.pool = None
-        if self.pools.waiting:
-            self.plan_pump()
+        if life.pool is pool:
+            self.give_back(life)
         self.wake_if_idle()
 
     def give_back(self, life: Life) -> None:
@@ -366,10 +358,7 @@ class Dispatcher:
     def stop(self, why: str, grace_s: float | None, *, keep: bool = False) -> int:
         """Start nothing new; with a grace, tell running jobs to end. Returns how many run.
 
-        Args:
-            why: for those who wait.
-            grace_s: from TERM to KILL; None: running jobs end by themselves.
-            keep: let go of jobs that can be joined by a later run, and let them run.
+        With ``keep``, those that a later run can join are let go and run on.
         """
         self.stopping = self.stopping or why
         self.left.stop(why)
@@ -387,16 +376,9 @@ class Dispatcher:
         if keep:
             self.left.let_go(why)
         if grace_s is not None:
-            self._stop_running(grace_s)
+            self.launcher.stop(self.running.values(), grace_s)
         self.wake_if_idle()
         return len(self.running)
-
-    def _stop_running(self, grace_s: float) -> None:
-        by_executor: dict[str, list[int]] = {}
-        for number, life in self.running.items():
-            if life.pool is not None:
-                by_executor.setdefault(life.pool.name, []).append(number)
-        self.launcher.stop(by_executor, grace_s)
 
     async def close(self) -> None:
         """End what still runs and close the executors."""

@@ -13,7 +13,7 @@ from scriptflow.core.job import JobReport
 from scriptflow.core.states import Cause, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from scriptflow.core.job import Job
     from scriptflow.engine.life import Life
@@ -50,8 +50,12 @@ class Launcher:
                 self._opened().start(name, jobs)
             return refused
 
-    def stop(self, numbers: Mapping[str, Sequence[int]], grace_s: float) -> None:
+    def stop(self, lives: Iterable[Life], grace_s: float) -> None:
         """Start nothing more, and stop these jobs: what is being started right now is either stopped or not started."""
+        numbers: dict[str, list[int]] = {}
+        for life in lives:
+            if life.pool is not None and life.job is not None:
+                numbers.setdefault(life.pool.name, []).append(life.job.number)
         with self._lock:
             self._stopped = True
             if numbers:

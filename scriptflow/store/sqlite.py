@@ -267,7 +267,7 @@ class SqliteStore:
 
     def submitted(self, job: int, executor_id: str, state: str = "", reason: str = "") -> None:
         """Write the executor's own id of a job, and how it stands there and why, with the next group commit."""
-        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id, state, reason)))
+        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id, state, reason, time())))
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
         """Write hashes with the next group commit: each with its job, the file's path and its role."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from itertools import chain
-from time import time
 
 from scriptflow.core.logs import log_path
 from scriptflow.database import atomic, in_chunks
@@ -257,16 +256,12 @@ class Writer:
 
     # --- single changes, as CALL items ----------------------------------------------------------
 
-    def submitted(self, job: int, executor_id: str, state: str, reason: str) -> None:
-        """Write the executor's own id of a job that has not ended, and how it stands there.
-
-        Where a job is seen to run, that is when it began, until its end says it exactly.
-        """
-        began = "coalesce(began, ? - started)" if state == "running" else "began + ? * 0"
+    def submitted(self, job: int, executor_id: str, state: str, reason: str, now: float) -> None:
+        """Write the executor's own id of a job that has not ended, how it stands there, and when it was seen to run."""
         self._connection.execute(
-            f"UPDATE jobs SET executor_id = ?, state = coalesce(?, state), detail = ?, began = {began} "  # noqa: S608 (one of two constants)
-            "WHERE id = ? AND ended IS NULL",
-            (to_column(executor_id), state or None, to_column(reason) or None, to_microseconds(time()), job),
+            "UPDATE jobs SET executor_id = ?, state = coalesce(?, state), detail = ?, began = CASE WHEN ? = 'running' "
+            "THEN coalesce(began, ? - started) ELSE began END WHERE id = ? AND ended IS NULL",
+            (to_column(executor_id), state or None, to_column(reason) or None, state, to_microseconds(now), job),
         )
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:

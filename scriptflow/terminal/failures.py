@@ -81,7 +81,7 @@ def detail_lines(look: Look, ended: TaskEnded, width: int) -> list[str]:
     ]
     notes = list(ended.notes)
     detail = ended.report.detail if ended.report is not None else ""
-    if detail and detail not in notes and detail not in ended.message:
+    if detail and detail not in notes and detail not in words.root_cause(ended):
         notes.append(detail)
     return lines + words.note_lines(look, notes, ended.help, indent="")
 
