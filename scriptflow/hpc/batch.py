@@ -160,11 +160,11 @@ class BatchExecutor(BatchSystem):
         return None if job is None or job.sight is None else (job.sight.state, job.sight.reason)
 
     async def probe(self) -> dict[str, str]:
-        """Return in words what is here: ``version``, ``accounting``, ``arrays``, or ``trouble`` and what it is."""
+        """Return in words what is here: ``version``, ``accounting``, ``arrays``, or ``trouble`` and its ``mend``."""
         try:
             return await self._ask_about_it()
         except ExecutorError as error:
-            return {"trouble": error.what}
+            return {"trouble": "; ".join([error.what, *error.why]), "mend": error.do}
 
     async def _ask_about_it(self) -> dict[str, str]:
         answers = {name: await self._line.ask(argv) for name, argv in self.probe_argvs().items()}

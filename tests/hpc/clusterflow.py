@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 LIMIT_S = 60
 
@@ -25,7 +26,9 @@ async def flow_demo(n: int = 3):
 
 
 class ClusterFlow:
-    """The folder, its flow file and settings."""
+    """The folder, its flow file and settings; ``heads`` are all that any test started."""
+
+    heads: ClassVar[list[subprocess.Popen]] = []
 
     def __init__(self, folder, kind, flow=FLOW, more=""):
         self.folder, self.kind = folder, kind
@@ -40,10 +43,12 @@ class ClusterFlow:
 
     def start(self, *words):
         env = {**os.environ, "PATH": f"{self.shims}:{os.environ['PATH']}"} if self.shims.exists() else None
-        return subprocess.Popen(
+        head = subprocess.Popen(
             [sys.executable, "-m", "scriptflow", "run", *words],
             cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        self.heads.append(head)
+        return head
 
     def run(self, *words, code=0):
         head = self.start(*words)
