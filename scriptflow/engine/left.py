@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.job import Job
 from scriptflow.core.records import JobEnd
-from scriptflow.core.states import QUEUED, Cause, JobState
+from scriptflow.core.states import QUEUED, SUBMITTED, Cause, JobState
 from scriptflow.errors import ScriptflowError
 
 if TYPE_CHECKING:
@@ -100,13 +100,24 @@ class Left:
             return False
         opened = self._dispatcher.opened
         if same is not None and list(rivals) == [same.job] and self._is_wanted(life, same):
-            life.join(self._dispatcher.pools.pools[same.executor], same)
-            self._dispatcher.running[same.job] = life
+            self._take_up(life, same)
             opened.own(self._join(life, same))
         else:
             self._clearing[id(life)] = life
             opened.own(self._clear(life, list(rivals.values())))
         return True
+
+    def _take_up(self, life: Life, record: JobRecord) -> None:
+        """Let a life go on with a job: its number, attempt, log, and inputs as the job found them."""
+        dispatcher = self._dispatcher
+        life.pool = dispatcher.pools.pools[record.executor]
+        life.gpus = life.pool.take(life.asked)
+        life.attempt, life.key, life.ready = record.attempt, record.key, False
+        life.inputs = tuple([seen for seen in record.files if seen.role == "in"])
+        life.job = life.make_job(record.job, record.run, record.log)
+        dispatcher.head.tell.queued(life)
+        dispatcher.head.move(life.task, SUBMITTED)
+        dispatcher.running[record.job] = life
 
     def _is_wanted(self, life: Life, record: JobRecord) -> bool:
         asked = life.task.get("executor") or self._dispatcher.executor

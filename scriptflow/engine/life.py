@@ -59,7 +59,7 @@ class Life:
 
     __slots__ = (
         "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "looked_at", "makers",
-        "manifest", "name", "outputs", "place", "pool", "ready", "reasons", "report", "task",
+        "manifest", "name", "outputs", "place", "pool", "preempted", "ready", "reasons", "report", "task",
     )  # fmt: skip
 
     def __init__(self, head: Head, task: Task) -> None:
@@ -67,7 +67,7 @@ class Life:
         self.task = task
         self.name = str(task.name)
         self.group = task._group
-        self.attempt = 0
+        self.attempt = self.preempted = 0
         self.place = 0
         self.ready = False
         self.reasons: tuple[Reason, ...] = ()
@@ -201,7 +201,7 @@ class Life:
         # Two tasks without a name and outputs are both called by their program, and must not share a log.
         unnamed = task._name is None and not task._outputs
         log = log_path(store_folder, run, f"{self.name}-{self.key[:8]}" if unnamed else self.name, self.attempt)
-        self.job = self._job(number, run, log)
+        self.job = self.make_job(number, run, log)
         self.ready = False
         head.move(task, SUBMITTED)
         return JobStart(
@@ -211,7 +211,8 @@ class Life:
             memory_bytes=self.asked.memory_bytes, gpus=self.asked.gpus,
         )  # fmt: skip
 
-    def _job(self, number: int, run: str, log: str) -> Job:
+    def make_job(self, number: int, run: str, log: str) -> Job:
+        """Return the job that the next try is."""
         head, get = self.head, self.task.get
         env = {str(name): str(value) for name, value in (get("env") or {}).items()}
         if self.gpus:
@@ -226,16 +227,6 @@ class Life:
             resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
             grace_s=head.settings.grace, container=get("container"),
         )  # fmt: skip
-
-    def join(self, pool: Pool, record: JobRecord) -> None:
-        """Take up an earlier head's job of this task: its number, attempt, log, and inputs as it found them."""
-        self.pool, self.gpus = pool, pool.take(self.asked)
-        self.attempt, self.key = record.attempt, record.key
-        self.inputs = tuple([seen for seen in record.files if seen.role == "in"])
-        self.job = self._job(record.job, record.run, record.log)
-        self.ready = False
-        self.head.tell.queued(self)
-        self.head.move(self.task, SUBMITTED)
 
     def _hashed(self, seen: Seen) -> Seen:
         """Hash an input as young as the clock's tick: its time cannot tell a later edit."""
@@ -338,9 +329,10 @@ class Life:
 
     @property
     def retries(self) -> int:  # noqa: D102 (the word says it)
-        return int(self.task.get("retries") or self.head.settings.retries)
+        return int(self.task.get("retries") or self.head.settings.retries) + self.preempted
 
     def _may_try_again(self, report: JobReport) -> bool:
+        self.preempted += report.cause is Cause.PREEMPTED  # making room for others is no failure: it costs no try
         hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None
         return self.attempt <= self.retries and not hopeless and not self.head.dispatcher.stopping
 

@@ -16,6 +16,7 @@ from scriptflow.core.frozen import changed
 from scriptflow.core.job import JobId
 from scriptflow.errors import ExecutorError
 from scriptflow.hpc.desk import Desk
+from scriptflow.hpc.growth import Growth
 from scriptflow.hpc.line import Line, SchedulerSilent, first_words
 from scriptflow.hpc.options import Options, Pace
 from scriptflow.hpc.shelf import Shelf
@@ -67,6 +68,7 @@ class BatchExecutor(BatchSystem):
     ) -> None:
         self.options = Options(self.kind, options, self.extra_options)
         self.slots = self.options.slots
+        self._growth = Growth(self.options.memory_growth, self.options.walltime_growth)
         self.keep_jobs = False
         self.heard: Callable[[int, JobId, JobState, str], None] | None = None
         self._note = note
@@ -93,7 +95,7 @@ class BatchExecutor(BatchSystem):
         )
         self._desk = Desk(
             self, self.options, self._line, self._shelf, self._pace,
-            path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
+            growth=self._growth, path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
         )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._group = asyncio.TaskGroup()
@@ -133,7 +135,11 @@ class BatchExecutor(BatchSystem):
 
     async def wait(self, job_id: JobId) -> JobReport:
         """Return how the job ended; in any process, since all that is needed lies in ``.scriptflow``."""
-        return await asyncio.shield(self._adopt(job_id).report)
+        job = self._adopt(job_id)
+        report = await asyncio.shield(job.report)
+        if job.folder.name.isdecimal():
+            self._growth.ended(int(job.folder.name), report)
+        return report
 
     async def cancel(self, job_id: JobId) -> None:
         """Delete the job; returns once the batch system has taken the wish, however long it is silent."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.interfaces import Completed
     from scriptflow.core.job import Job
+    from scriptflow.hpc.growth import Growth
     from scriptflow.hpc.line import Line
     from scriptflow.hpc.options import Ask, Options, Pace, Surroundings
     from scriptflow.hpc.shelf import Shelf
@@ -38,6 +39,7 @@ class Desk:
 
     Args:
         system: the batch system's words.
+        growth: what earlier jobs of a task met.
         path_first: put in front of the jobs' PATH, unless empty.
         start: gives a coroutine an owner.
         learn: makes sure that the system's dialect is known.
@@ -51,13 +53,14 @@ class Desk:
         shelf: Shelf,
         pace: Pace,
         *,
+        growth: Growth,
         path_first: str,
         note: Callable[[str], None],
         start: Callable[[Coroutine[object, object, None]], object],
         learn: Callable[[], Coroutine[object, object, None]],
     ) -> None:
         self._system, self._options, self._line, self._shelf, self._pace = system, options, line, shelf, pace
-        self._path_first = path_first
+        self._path_first, self._growth = path_first, growth
         self._note, self._start, self._learn = note, start, learn
         self._accepted: dict[int, Accepted] = {}
         self._gathering: dict[tuple[str, Ask, int], list[Waiting]] = {}
@@ -75,6 +78,7 @@ class Desk:
         accepted = self._accepted.get(job.number)
         if accepted is None:
             ask, surroundings = self._options.of(job.options, job)
+            ask = self._growth.asked(job, ask)
             accepted = self._accepted[job.number] = asyncio.get_running_loop().create_future()
             waiting = (job, surroundings, accepted)
             if self._shelf.place_of(self._shelf.folder_of(job.run, job.number)) is None:

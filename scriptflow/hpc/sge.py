@@ -64,6 +64,8 @@ class SgeExecutor(BatchExecutor):
             lines.append(f"-q {ask.queue}")
         if ask.account:
             lines.append(f"-A {ask.account}")
+        if ask.not_on:
+            lines.append(f"-l hostname=!({'|'.join(ask.not_on)})")
         return directive_lines("#$", [*lines, *ask.directives])
 
     def submit_argv(self, script: str, name: str, size: int) -> list[str]:

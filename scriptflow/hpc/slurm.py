@@ -104,6 +104,8 @@ class SlurmExecutor(BatchExecutor):
             lines.append(f"--partition={ask.queue}")
         if ask.account:
             lines.append(f"--account={ask.account}")
+        if ask.not_on:
+            lines.append(f"--exclude={','.join(host.partition('.')[0] for host in ask.not_on)}")
         return directive_lines("#SBATCH", [*lines, *ask.directives])
 
     def submit_argv(self, script: str, name: str, size: int) -> list[str]:

@@ -27,12 +27,11 @@ def command(folder, *words):
 
 def open_jobs(flow):
     try:
-        reader = StoreReader(flow.folder / ".scriptflow")
+        with StoreReader(flow.folder / ".scriptflow") as reader:
+            run = reader.find_run()
+            return [job for state in ("started", "queued", "running") for job in reader.jobs(run.id, state=state)]
     except NotFound:  # the run has not begun
         return []
-    with reader:
-        run = reader.find_run()
-        return [job for state in ("started", "queued", "running") for job in reader.jobs(run.id, state=state)]
 
 
 def test_refusal_is_told_with_the_command_and_kept(place):
