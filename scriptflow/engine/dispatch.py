@@ -92,8 +92,9 @@ class Dispatcher:
         """The executors in use."""
         if self._in_use is None:
             self._in_use = Opened(
-                self._event_loop(), self._open_executor, ended=self.ended, submitted=self._submitted, bug=self._own_bug
-            )
+                self._event_loop(), self._open_executor, ended=self.ended, submitted=self._submitted, bug=self._own_bug,
+                latency_s=self.head.settings.latency_wait,
+            )  # fmt: skip
         return self._in_use
 
     def _submitted(self, number: int, job_id: JobId, state: str, reason: str) -> None:

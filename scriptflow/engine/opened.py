@@ -6,6 +6,8 @@ Knows executors by their interface, and jobs. Knows nothing of lives, pools or t
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     _Then = Callable[[str, ScriptflowError | None], None]
 
+_LOOK_S = 0.5
+
 
 class Opened:
     """The executors of one head.
@@ -31,6 +35,7 @@ class Opened:
         ended: hears of each job's end, on the loop's thread.
         submitted: hears the executor's own id of a job, and how it stands there.
         bug: hears of an exception that should not have been.
+        latency_s: how late outputs may appear here that were made on other machines.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Opened:
         ended: Callable[[Job, JobReport, bool], None],
         submitted: Callable[[int, JobId, str, str], None],
         bug: Callable[[BaseException], object],
+        latency_s: float = 0.0,
     ) -> None:
+        self._latency_s = latency_s
         self._loop = loop
         self._make = make
         self._ended = ended
@@ -168,6 +175,8 @@ class Opened:
             job_id = self._ids[job.number] = await executor.submit(job)
             self._submitted(job.number, job_id, "queued" if hasattr(executor, "heard") else "", "")
             report = await executor.wait(job_id)
+            if report.state is JobState.SUCCEEDED and executor.capabilities.reattaches:
+                await self._appearing(job.outputs)
         except ScriptflowError as error:
             report = JobReport(
                 state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what, facts=tuple(error.why)
@@ -175,6 +184,13 @@ class Opened:
         finally:
             self._ids.pop(job.number, None)
             self._ended(job, report, True)
+
+    async def _appearing(self, paths: Sequence[str]) -> None:
+        """Wait until files are there, as long as a shared disk may be late with them."""
+        deadline = self._loop.time() + self._latency_s
+        while (missing := await asyncio.to_thread(_missing, paths)) and self._loop.time() < deadline:
+            await asyncio.sleep(_LOOK_S)
+            paths = missing
 
     async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -198,3 +214,12 @@ class Opened:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(error)
+
+
+def _missing(paths: Sequence[str]) -> list[str]:
+    """Return those of the paths that are not there; listing a folder ends a network disk's memory of it."""
+    missing = [path for path in paths if not os.path.lexists(path)]
+    for folder in {os.path.dirname(path) for path in missing}:
+        with suppress(OSError):
+            os.listdir(folder)
+    return missing

@@ -205,3 +205,29 @@ def test_second_interrupt_does_not_wait_for_a_silent_scheduler(flow):
     assert head.returncode == 130, out
     flow.unshim()
     finish(flow, 3)
+
+
+def test_output_that_a_shared_disk_shows_late_is_waited_for(pbs):
+    text = """
+import scriptflow as sf
+
+async def flow_demo():
+    await sf.Task("true", outputs="late", name="t")
+"""
+    flow = ClusterFlow(pbs.folder / "project", "pbs", text)
+    head = flow.start()
+    flow.until(flow.exits)
+    flow.write("late", "here")
+    assert head.wait(60) == 0
+
+
+def test_output_that_never_comes_is_missing_after_the_wait(pbs):
+    text = """
+import scriptflow as sf
+
+async def flow_demo():
+    await sf.Task("true", outputs="never", name="t")
+"""
+    flow = ClusterFlow(pbs.folder / "project", "pbs", text)
+    flow.write("scriptflow.toml", 'latency_wait = "0.5s"\n[executors.pbs]\n')
+    assert "it left no never" in flow.run(code=1)
