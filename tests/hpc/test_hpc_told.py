@@ -107,6 +107,17 @@ def test_running_job_has_its_begin_on_record_and_its_wait_apart(pbs):
     head.communicate()
 
 
+def test_joined_jobs_are_in_the_status_of_the_run_that_joined_them(pbs):
+    flow = ClusterFlow(pbs.folder / "project", "pbs")
+    first = flow.start("--n", "1")
+    flow.wait_for("ran-0")
+    flow.kill(first)
+    second = flow.start("--n", "1")
+    flow.until(lambda: "demo-2" in (told := command(flow.folder, "status").stdout) and "t0" in told)
+    flow.go()
+    assert second.wait(60) == 0
+
+
 def test_jobs_that_no_node_can_hold_are_named_while_they_wait(slurm):
     text = 'import scriptflow as sf\n\nasync def flow_demo():\n    await sf.Task("true", name="t", cpus=64)\n'
     flow = ClusterFlow(slurm.folder / "project", "slurm", text)
