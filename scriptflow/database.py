@@ -139,6 +139,18 @@ def set_synchronous(connection: sqlite3.Connection, *, full: bool) -> None:
     connection.execute("PRAGMA synchronous=FULL" if full else "PRAGMA synchronous=NORMAL")
 
 
+@contextmanager
+def on_disk(connection: sqlite3.Connection, *, always: bool) -> Iterator[None]:
+    """Let the commits of a block wait for the disk; with ``always`` all do so anyway."""
+    if not always:
+        set_synchronous(connection, full=True)
+    try:
+        yield
+    finally:
+        if not always:
+            set_synchronous(connection, full=False)
+
+
 class atomic:  # noqa: N801 (used as a word: ``with atomic(connection):``)
     """One transaction: all of the block is written, or nothing."""
 

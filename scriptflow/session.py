@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.config import Settings
     from scriptflow.core.interfaces import Executor, Listener
-    from scriptflow.core.records import RunCounts
+    from scriptflow.core.records import JobRecord, RunCounts
     from scriptflow.engine.dispatch import Dispatcher
     from scriptflow.engine.life import Life
     from scriptflow.engine.pools import Pools
@@ -125,11 +125,11 @@ class Session:
     def _note(self, text: str) -> None:
         self._say("warning", "store", text)
 
-    def _say(self, level: str, slug: str, text: str, *, notes: tuple[str, ...] = (), do: str = "") -> None:
+    def _say(self, level: str, slug: str, text: str, *, notes: Sequence[str] = (), do: str = "") -> None:
         if self.bus:
             from scriptflow.core.events import Message
 
-            self.bus.publish(Message(at=time(), level=level, slug=slug, text=text, notes=notes, help=do))
+            self.bus.publish(Message(at=time(), level=level, slug=slug, text=text, notes=tuple(notes), help=do))
 
     def _store_failed(self, error: ScriptflowError) -> None:
         """Hear, on the write thread, that the store takes nothing more: start nothing, finish what runs."""
@@ -156,7 +156,22 @@ class Session:
         return Dispatcher(
             head, self._make_pools(), self._executors.__getitem__, run=self.run, run_id=self.run_id,
             store_folder=f"{self.folder}/{STORE}", executor=self.options.executor, fail_fast=self.settings.fail_fast,
+            left=self._left_jobs(),
         )  # fmt: skip
+
+    def _left_jobs(self) -> list[JobRecord]:
+        """Return the jobs of earlier heads that tasks of this run may join, with their files."""
+        left: list[JobRecord] = []
+        for job in self.store.left_jobs():
+            executor = self._executors.get(job.executor)
+            if executor is None:
+                self._say(
+                    "warning", "jobs-left", f"a job of {job.run} ran on {job.executor}, which is not set up any more",
+                    notes=(f"task {job.task}, {job.executor_id or 'its number there is not known'}",),
+                )  # fmt: skip
+            elif executor.capabilities.reattaches:
+                left.append(job)
+        return left
 
     def _make_pools(self) -> Pools[Life]:
         store = f"{self.folder}/{STORE}"
@@ -231,6 +246,8 @@ class Session:
             self._say(
                 "warning", "no-match", f"{option} matches no task of this flow", do="scriptflow list --tasks FLOW"
             )
+        if self.head.works and self.head.selection.all:
+            self._tell_left(self.head.dispatcher.left.of_flow(self.flow))
         forgotten = self.head.unsent()
         for task in forgotten[:_NAMED]:
             self._say(
@@ -241,6 +258,19 @@ class Session:
         if len(forgotten) > _NAMED:
             more = len(forgotten) - _NAMED
             self._say("warning", "never-awaited", f"{more} more tasks were never awaited or started")
+
+    def _tell_left(self, jobs: Sequence[JobRecord]) -> None:
+        """Name the jobs of earlier runs that nobody waits for: no task equals theirs any more."""
+        if jobs:
+            jobs_are, theirs = (f"{len(jobs)} jobs", "theirs") if jobs[1:] else ("1 job", "it")
+            runs_are = "earlier runs" if jobs[1:] else "an earlier run"
+            self._say(
+                "warning", "jobs-left",
+                f"{jobs_are} of {runs_are} may go on and no task of this flow equals {theirs}: {jobs[0].task}"
+                + (" and others" if jobs[1:] else ""),
+                notes=[f"{job.executor} {job.executor_id or job.job} of {job.run}" for job in jobs[:_NAMED]],
+                do="let them end, or cancel them with the batch system's own command",
+            )  # fmt: skip
 
 
 def _message(error: BaseException | None) -> str:

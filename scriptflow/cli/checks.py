@@ -29,6 +29,7 @@ _NO_DISK_BYTES = 50 * 1024**2
 _SKEW_S = 2.0
 _COARSE_NS = 1_000_000_000
 _JOB_LIMIT_S = 20.0
+BATCH = ("slurm", "sge", "pbs", "hpc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,13 @@ def all_findings(file: str | None) -> Iterator[Finding]:
     yield from place(store)
     yield from database(store)
     for name, options in executors.items():
-        if options.get("type", name) == "local":
+        kind = options.get("type", name)
+        if kind == "local":
             yield from local_executor(name, options)
+        elif kind in BATCH:
+            from scriptflow.cli.cluster_checks import batch_executor
+
+            yield from batch_executor(name, options, str(store.parent))
 
 
 def python() -> Iterator[Finding]:

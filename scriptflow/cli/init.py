@@ -13,6 +13,9 @@ TEMPLATES = {
     "python": "flow `words`, 2 tasks: functions of this file",
     "r": "flow `fit`, 2 tasks: R scripts",
     "stata": "flow `fit`, 2 tasks: Stata do-files",
+    "slurm": "flow `cluster`, 5 jobs of Slurm",
+    "sge": "flow `cluster`, 5 jobs of Grid Engine",
+    "pbs": "flow `cluster`, 5 jobs of PBS",
 }
 
 

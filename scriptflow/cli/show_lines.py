@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from scriptflow.cli import reading
@@ -95,6 +96,14 @@ def _bad(jobs: Iterable[JobRecord]) -> int:
     return sum(job.state in ("failed", "lost") for job in jobs)
 
 
+def _queue(job: JobRecord) -> str:
+    """Say how long a job waited on an executor with a queue of its own, or still does."""
+    if job.executor_id is None or (job.began is None and job.state != "queued"):
+        return ""
+    waited_s = max(0.0, (job.began or time.time()) - job.started)
+    return f"{words.duration(waited_s)}" + (" so far" if job.began is None else "")
+
+
 def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[JobRecord], width: int) -> list[str]:
     """Say all that is recorded of a task in one run."""
     from scriptflow.core.fingerprint import Manifest
@@ -117,6 +126,7 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
         ("detail", job.detail),
         ("asked", ", ".join(asked)),
         ("used", ", ".join(used)),
+        ("queue", _queue(job)),
         *(("result", f"{name} = {body}") for name, _, body in job.values),
         ("log", words.shown_path(job.log)),
     ]

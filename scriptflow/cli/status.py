@@ -85,6 +85,13 @@ def _standings(folder: Path, selector: str, group: str | None, watch: bool) -> I
             run = reader.find_run(run.run)
 
 
+def _standing(job: JobRecord) -> str:
+    """Say where an open job is; of one in a batch system's queue, its number there and why it waits."""
+    if job.state != "queued":
+        return job.host
+    return f"queued as {job.executor_id}" + (f": {job.detail}" if job.detail else "")
+
+
 # --- the screen -----------------------------------------------------------------------------------
 
 
@@ -176,7 +183,7 @@ class Screen:
                     reading.how_it_ended(job) if word == "failed" else job.executor,
                     "" if seconds is None else words.duration(seconds, tenths=word == "failed"),
                     f"attempt {job.attempt}" if job.attempt > 1 else "",
-                    job.detail if word == "failed" else job.host,
+                    job.detail if word == "failed" else _standing(job),
                 ]
             )
         lines = reading.table(look, [""] * 5, rows, width=width, soft=(4, 0)) if rows else []

@@ -139,8 +139,8 @@ class Store(Protocol):
         """Write the end of a job with the next group commit; ``then`` follows once it is on the disk."""
         ...
 
-    def submitted(self, job: int, executor_id: str) -> None:
-        """Write the executor's own id of a job with the next group commit."""
+    def submitted(self, job: int, executor_id: str, state: str = "", reason: str = "") -> None:
+        """Write the executor's own id of a job, and how it stands there and why, with the next group commit."""
         ...
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:

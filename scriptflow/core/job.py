@@ -80,7 +80,7 @@ class JobReport:
         cause: None exactly when state is ``succeeded``.
         max_rss_bytes: peak memory of the largest process, None when unknown.
         cpu_s: user and system time, None when unknown.
-        detail: one sentence for the user, when there is more to say.
+        detail: one sentence for the user, when there is more to say; facts: what else is known, a sentence each.
     """
 
     state: JobState
@@ -94,3 +94,4 @@ class JobReport:
     host: str = ""
     pid: int | None = None
     detail: str = ""
+    facts: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from scriptflow.core.records import Seen
+    from scriptflow.core.records import RunCounts, Seen
     from scriptflow.engine.head import Head
     from scriptflow.engine.life import Life
 
@@ -34,6 +34,7 @@ class Beside:
         self._loop = loop
         self._watch = LoopWatch(loop, head.tell, head.folder)
         self._hasher: Hasher | None = None
+        self._told: RunCounts | None = None
         self.deciding: dict[int, Life] = {}
         self._wishes = None if head.mailbox is None else Wishes(head, head.mailbox)
         self._next_tick = loop.call_later(_TICK_S, self._tick)
@@ -84,5 +85,8 @@ class Beside:
         """Let the screens show that time passes, hear wishes, and tell the store what changed since it was told."""
         self._head.tell.bus.tick()
         self.look()
-        self._head.dispatcher.tell_counts()
+        counts, store = self._head.dispatcher.counts(), self._head.store
+        if counts != self._told and store is not None:
+            self._told = counts
+            store.progress(counts)
         self._next_tick = self._loop.call_later(_TICK_S, self._tick)

@@ -15,6 +15,7 @@ from scriptflow.core.states import FAILED, QUEUED, RUNNING, SUBMITTED, SUCCEEDED
 from scriptflow.engine.asked import refuse_impossible
 from scriptflow.engine.beside import Beside
 from scriptflow.engine.launch import Launcher
+from scriptflow.engine.left import Left
 from scriptflow.engine.opened import Opened
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from scriptflow.core.freshness import Reason
     from scriptflow.core.interfaces import Executor
     from scriptflow.core.job import Job, JobId, JobReport
-    from scriptflow.core.records import JobStart, Seen
+    from scriptflow.core.records import JobRecord, JobStart, Seen
     from scriptflow.core.states import TaskState
     from scriptflow.engine.head import Head
     from scriptflow.engine.life import Life
@@ -44,11 +45,12 @@ class Dispatcher:
         store_folder: where logs go.
         executor: where tasks go that name none.
         fail_fast: start nothing new after the first failure.
+        left: jobs of earlier heads that may go on.
     """
 
     def __init__(
         self, head: Head, pools: Pools[Life], open_executor: Callable[[str], Executor], *, run: str, run_id: int,
-        store_folder: str = "", executor: str | None = None, fail_fast: bool = False,
+        store_folder: str = "", executor: str | None = None, fail_fast: bool = False, left: Sequence[JobRecord] = (),
     ) -> None:  # fmt: skip
         self.head = head
         self.pools = pools
@@ -65,11 +67,11 @@ class Dispatcher:
         self.blank = f"{store_folder}/blank"  # an empty file, for markers to be links to
         self._in_use: Opened | None = None
         self.launcher = Launcher(lambda: self.opened)
+        self.left = Left(self, left)
         self._not_open: list[tuple[Life, Pool]] = []
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
         self._hearing = False
-        self._told: RunCounts | None = None
         self._at_rest = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
@@ -85,9 +87,9 @@ class Dispatcher:
             )  # fmt: skip
         return self._in_use
 
-    def _submitted(self, job: Job, job_id: JobId) -> None:
-        if self.head.store is not None:
-            self.head.store.submitted(job.number, job_id)
+    def _submitted(self, number: int, job_id: JobId, state: str, reason: str) -> None:
+        if self.head.store is not None and number in self.running:
+            self.head.store.submitted(number, job_id, state, reason)
 
     # --- what a plan answers otherwise ----------------------------------------------------------
 
@@ -109,20 +111,20 @@ class Dispatcher:
         """Let a life wait for room; an error at once when no executor could ever hold it."""
         if self.stopping:
             life.cancel(self.stopping)
-            return
-        try:
-            refuse_impossible(life.task, life.asked, self.pools, self.executor)
-        except ResourcesImpossible as error:
-            life.fail(error)
-            return
-        self.head.tell.queued(life)
-        self._wait_for_room(life)
+        elif not self.left.take(life):
+            try:
+                refuse_impossible(life.task, life.asked, self.pools, self.executor)
+            except ResourcesImpossible as error:
+                life.fail(error)
+                return
+            self.head.tell.queued(life)
+            self._wait_for_room(life)
 
     def queue_later(self, life: Life, delay_s: float) -> None:
         """Let a life wait for its next try first."""
-        handle = self._event_loop().call_later(delay_s, self._delay_over, id(life))
+        handle = self._event_loop().call_later(delay_s, lambda: self._wait_for_room(self._delayed.pop(id(life))[0]))
         self._delayed[id(life)] = (life, handle)
-        self._give_back(life)
+        self.give_back(life)
 
     def call_off(self, life: Life, why: str) -> None:
         """Cancel a life that waits for room or for its next try."""
@@ -131,9 +133,6 @@ class Dispatcher:
             delayed[1].cancel()
         life.cancel(why)
         self.plan_pump()
-
-    def _delay_over(self, key: int) -> None:
-        self._wait_for_room(self._delayed.pop(key)[0])
 
     def _wait_for_room(self, life: Life) -> None:
         wanted = life.task.get("executor") or self.executor
@@ -160,7 +159,7 @@ class Dispatcher:
         for life, pool, gpus in self.pools.take():
             life.pool, life.gpus = pool, gpus
             if life.task._state is not QUEUED:  # called off while it waited
-                self._give_back(life)
+                self.give_back(life)
             elif pool.name not in self.opened:
                 self._not_open.append((life, pool))
                 self.opened.open(pool.name, self._opened)
@@ -169,7 +168,7 @@ class Dispatcher:
                 lives.append(life)
         if starts:
             head.store.started(starts, lambda error: self._launch(lives, error))
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def _begin(self, life: Life, pool: Pool, gpus: tuple[str, ...]) -> JobStart | None:
         store = self.head.store
@@ -179,7 +178,7 @@ class Dispatcher:
             start = life.begin(pool, gpus, number, self.run, self.run_id, self._store_folder)
         except Exception as error:  # noqa: BLE001 (whatever it is, its room must be given back and its task end)
             life.job = None
-            self._give_back(life)
+            self.give_back(life)
             life.fail(error if isinstance(error, ScriptflowError) else self._own_bug(error))
             return None
         self.running[number] = life
@@ -190,21 +189,21 @@ class Dispatcher:
         waiting = [life for life, pool in self._not_open if pool.name == name]
         self._not_open = [entry for entry in self._not_open if entry[1].name != name]
         for life in waiting:
-            self._give_back(life)
+            self.give_back(life)
             if life.task._state is not QUEUED:  # called off meanwhile
                 continue
             if error is not None:
                 life.fail(error)
             else:
                 self._wait_for_room(life)
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def _launch(self, lives: Sequence[Life], error: BaseException | None) -> None:
         """Start the jobs whose start is recorded. Runs on the store's write thread, to save a hop."""
         if error is not None:
             self._on_loop(self._not_recorded, lives, error)
             return
-        self._on_loop(self._launched, lives, self.launcher.start(lives))
+        self._on_loop(self.launched, lives, self.launcher.start(lives))
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
         """Call on the loop's thread, at once when this is it; nothing when the run is over and its loop closed."""
@@ -214,7 +213,8 @@ class Dispatcher:
         with suppress(RuntimeError):
             self._event_loop().call_soon_threadsafe(call, *arguments)
 
-    def _launched(self, lives: Sequence[Life], refused: list[tuple[Job, JobReport]]) -> None:
+    def launched(self, lives: Sequence[Life], refused: Sequence[tuple[Job, JobReport]]) -> None:
+        """Tell of lives whose jobs were handed over, and end those that could not be."""
         self.began += len(lives)
         for life in lives:
             self._tell_started(life)
@@ -235,7 +235,7 @@ class Dispatcher:
         for life in lives:
             assert life.job is not None  # noqa: S101 (begun)
             self.running.pop(life.job.number, None)
-            self._give_back(life)
+            self.give_back(life)
             life.job = None
             life.cancel(failure.what)
         self.stop(failure.what, None)
@@ -271,19 +271,17 @@ class Dispatcher:
 
     def _take_end(self, life: Life, report: JobReport) -> None:
         self._tell_started(life)
-        pool, gpus = life.pool, life.gpus
+        pool = life.pool
         try:
             life.ended(report)
         except Exception as bug:  # noqa: BLE001 (a task whose end goes wrong must end all the same)
             life.fail(self._own_bug(bug))
-        if pool is not None and life.pool is pool:
-            pool.give_back(life.asked, gpus)
-            life.pool = None
-        if self.pools.waiting:
-            self.plan_pump()
-        self._wake_if_idle()
+        if life.pool is pool:
+            self.give_back(life)
+        self.wake_if_idle()
 
-    def _give_back(self, life: Life) -> None:
+    def give_back(self, life: Life) -> None:
+        """Return the room that a life has taken."""
         if life.pool is not None:
             life.pool.give_back(life.asked, life.gpus)
             life.pool = None
@@ -303,7 +301,7 @@ class Dispatcher:
                 self.stopping = f"{life.name} failed"
         else:
             self.cancelled += 1
-        self._wake_if_idle()
+        self.wake_if_idle()
 
     def counts(self) -> RunCounts:
         """Return how many tasks are where."""
@@ -313,23 +311,16 @@ class Dispatcher:
             capacity=self.pools.capacity,
         )  # fmt: skip
 
-    def tell_counts(self) -> None:
-        """Write how many tasks are where, when that has changed."""
-        counts = self.counts()
-        if counts != self._told and self.head.store is not None:
-            self._told = counts
-            self.head.store.progress(counts)
-
-    def hash(self, job: int, files: Sequence[Seen]) -> None:
-        """Hash a job's files for the record, in the background."""
-        if self._beside is not None:
-            self._beside.hash(job, files)
+    @property
+    def beside(self) -> Beside:
+        """What goes on beside the jobs."""
+        self._event_loop()
+        assert self._beside is not None  # noqa: S101 (made with the loop)
+        return self._beside
 
     def hash_first(self, life: Life, files: Sequence[Seen]) -> None:
         """Hash files that are too large to do so on the loop, then decide the task they belong to."""
-        self._event_loop()
-        assert self._beside is not None  # noqa: S101 (made with the loop)
-        self._beside.hash_first(life, files)
+        self.beside.hash_first(life, files)
 
     def looked(self, job: int, outputs: tuple[str, ...], signature: int) -> None:
         """Keep that a task was found up to date by looking closely, so that next time a glance will do."""
@@ -342,7 +333,8 @@ class Dispatcher:
     def idle(self) -> bool:
         """Whether nothing runs, waits for room or waits for another try."""
         deciding = self._beside is not None and self._beside.deciding
-        return not (self.running or self.pools.waiting or self._delayed or self._not_open or deciding)
+        waiting = self.pools.waiting or self._delayed or self._not_open
+        return not (self.running or waiting or deciding or self.left.busy)
 
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
@@ -350,13 +342,18 @@ class Dispatcher:
             self._at_rest.clear()
             await self._at_rest.wait()
 
-    def _wake_if_idle(self) -> None:
+    def wake_if_idle(self) -> None:
+        """Let those go on who wait for the end of everything."""
         if self.idle:
             self._at_rest.set()
 
-    def stop(self, why: str, grace_s: float | None) -> int:
-        """Start nothing new; with a grace, tell running jobs to end. Returns how many run."""
+    def stop(self, why: str, grace_s: float | None, *, keep: bool = False) -> int:
+        """Start nothing new; with a grace, tell running jobs to end. Returns how many run.
+
+        With ``keep``, those that a later run can join are let go and run on.
+        """
         self.stopping = self.stopping or why
+        self.left.stop(why)
         for _, (life, handle) in list(self._delayed.items()):
             handle.cancel()
             life.cancel(why)
@@ -370,17 +367,19 @@ class Dispatcher:
         self._not_open.clear()
         if self._beside is not None:
             self._beside.stop(why)
+        if keep:
+            self.left.let_go(why)
         if grace_s is not None:
             self.launcher.stop(self.running.values(), grace_s, for_good=True)
-        self._wake_if_idle()
+        self.wake_if_idle()
         return len(self.running)
 
     def hurry(self, life: Life) -> bool:
         """Let a life that waits for its next try have it now; False when it does not wait for one."""
         if id(life) not in self._delayed:
             return False
-        self._delayed[id(life)][1].cancel()
-        self._delay_over(id(life))
+        self._delayed.pop(id(life))[1].cancel()
+        self._wait_for_room(life)
         return True
 
     async def close(self) -> None:

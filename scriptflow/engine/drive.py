@@ -254,7 +254,9 @@ class Driver:
         self.head.stopped = asyncio.CancelledError(f"the run was stopped by {name}")
         word = _WORDS.get(name, name)
         if self.head.works:
-            running = self.head.dispatcher.stop(f"stopped by {word}", self.head.settings.grace)
+            # TERM is the end of the head's own time on a cluster: its jobs there go on, for the next run to join.
+            keep = name == "SIGTERM"
+            running = self.head.dispatcher.stop(f"stopped by {word}", self.head.settings.grace, keep=keep)
             self.head.tell.stopping(word, running)
         assert self.head.loop is not None  # noqa: S101 (it runs)
         self._stopper = self.head.loop.create_task(self._cancel_when_drained(), name="stop")
@@ -275,7 +277,7 @@ class Driver:
 
     def _kill(self, name: str) -> None:
         if self.head.works:
-            self.head.dispatcher.stop(_WORDS.get(name, name), 0.0)
+            self.head.dispatcher.stop(_WORDS.get(name, name), 0.0, keep=True)
 
 
 class _WhenImported:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING
 
-from scriptflow.core.command import argv_of, paths_out
+from scriptflow.core.command import paths_out
 from scriptflow.core.files import mark_of
 from scriptflow.core.fingerprint import digest
 from scriptflow.core.frozen import changed
-from scriptflow.core.job import Job, JobReport
 from scriptflow.core.logs import log_path
 from scriptflow.core.machine import host_name
 from scriptflow.core.paths import Directory, Glob
@@ -34,8 +33,9 @@ from scriptflow.core.units import seconds_of
 from scriptflow.engine import outputs as files_out
 from scriptflow.engine.asked import refuse_outputs, resources_of
 from scriptflow.engine.hashing import NEVER_EQUAL, SMALL_BYTES, is_coarse, signature_of
+from scriptflow.engine.making import job_of
 from scriptflow.engine.results import call_hook, pick
-from scriptflow.engine.story import error_of, failure_of
+from scriptflow.engine.story import error_of, failure_of, in_short
 from scriptflow.engine.verdict import look, reasons_of, refuse_missing
 from scriptflow.errors import (
     InternalError,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scriptflow.core.freshness import Reason
+    from scriptflow.core.job import Job, JobReport
     from scriptflow.core.states import TaskState
     from scriptflow.core.task import Task
     from scriptflow.engine.head import Head
@@ -62,7 +63,7 @@ class Life:
 
     __slots__ = (
         "aside", "asked", "attempt", "failure", "gpus", "group", "head", "inputs", "job", "key", "looked_at", "makers",
-        "manifest", "name", "outputs", "place", "pool", "ready", "reasons", "report", "task", "unhashed",
+        "manifest", "name", "outputs", "place", "pool", "preempted", "ready", "reasons", "report", "task", "unhashed",
     )  # fmt: skip
 
     def __init__(self, head: Head, task: Task) -> None:
@@ -70,6 +71,9 @@ class Life:
         self.task = task
         self.name = str(task.name)
         self.group = task._group
+        self.attempt = self.preempted = 0
+        self.place = 0
+        self.ready = False
         self.reasons: tuple[Reason, ...] = ()
         self.makers: dict[str, str] = {}
         self.inputs: tuple[Seen, ...] = ()
@@ -170,29 +174,10 @@ class Life:
             self.inputs = tuple([head.files.seen(seen.path, "in") for seen in self.inputs])
             refuse_missing(self)
         self.key = digest(self.manifest)
-        get = task.get
-        env = {str(name): str(value) for name, value in (get("env") or {}).items()}
-        if pool.env is not None:
-            env = {**pool.env, "SCRIPTFLOW_JOB": f"{run}:{number}", **env}
-        if gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        timeout = get("timeout")
         # Two tasks without a name and outputs are both called by their program, and must not share a log.
         unnamed = task._name is None and not task._outputs
         log = log_path(store_folder, run, f"{self.name}-{self.key[:8]}" if unnamed else self.name, self.attempt)
-        cwd = get("cwd")
-        call = get("call")
-        # What is set for a whole process, a container or the GPUs, cannot be had from one that runs already.
-        warm = call and call.begin(head.folder, warm=pool.warm and not gpus and not get("container"))
-        self.job = Job(
-            number=number, run=run, task=self.name, key=self.key, attempt=self.attempt,
-            argv=argv_of(task, head.folder), cwd=head.files.absolute(str(cwd)) if cwd else head.folder,
-            env=env, log=log,
-            inputs=tuple([seen.path for seen in self.inputs]),
-            outputs=tuple([head.files.absolute(path) for path in self.outputs]),
-            resources=self.asked, timeout_s=None if timeout is None else seconds_of(timeout),
-            grace_s=head.settings.grace, container=get("container"), warm=warm,
-        )  # fmt: skip
+        self.job = job_of(self, number, run, log)
         self.ready = False
         call_hook(self, "on_start")
         head.move(task, SUBMITTED)
@@ -258,13 +243,13 @@ class Life:
                 job=job.number, state=report.state, began=report.began, ended=report.ended or time(),
                 exit_code=report.exit_code, signal=report.signal, cause=report.cause,
                 max_rss_bytes=report.max_rss_bytes, cpu_s=report.cpu_s, host=report.host or host_name(), pid=report.pid,
-                detail=report.detail, signature=self._signature(seen) if good else 0, outputs=seen,
+                detail=in_short(report), signature=self._signature(seen) if good else 0, outputs=seen,
             ),
             self._then(job.outputs if good else (), head.tell.hold(head)),
         )  # fmt: skip
         pick(head, task, job.number, job.log)
         if good:
-            head.dispatcher.hash(job.number, [one for one in (*self.inputs, *seen) if self.is_small(one)])
+            head.dispatcher.beside.hash(job.number, [one for one in (*self.inputs, *seen) if self.is_small(one)])
             self._warn_of_changed_inputs()
             self._settle(SUCCEEDED)
             call_hook(self, "on_success")
@@ -328,9 +313,10 @@ class Life:
 
     @property
     def retries(self) -> int:  # noqa: D102 (the word says it)
-        return int(self.task.get("retries") or self.head.settings.retries)
+        return int(self.task.get("retries") or self.head.settings.retries) + self.preempted
 
     def _may_try_again(self, report: JobReport) -> bool:
+        self.preempted += report.cause is Cause.PREEMPTED  # making room for others is no failure: it costs no try
         hopeless = report.exit_code == 127 and not self.task.get("shell") and report.began is None
         return self.attempt <= self.retries and not hopeless and not self.head.dispatcher.stopping
 
@@ -356,6 +342,11 @@ class Life:
     def cancel(self, why: str) -> None:
         """End a task that was never started, or waits for another try."""
         self.failure = error_of(self, TaskCancelled, f"task {self.name} was not started", why=why)
+        self._settle(CANCELLED)
+
+    def leave(self, why: str) -> None:
+        """End a task whose job goes on without this head; its record stays open, for the next run to join."""
+        self.failure = error_of(self, TaskCancelled, f"task {self.name} goes on without this run", why=why)
         self._settle(CANCELLED)
 
     def _upstream_failed(self, up: Task) -> None:

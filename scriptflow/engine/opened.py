@@ -33,7 +33,7 @@ class Opened:
         loop: where their coroutines run.
         make: makes an executor by its name.
         ended: hears of each job's end, on the loop's thread.
-        submitted: hears the executor's own id of a job.
+        submitted: hears the executor's own id of a job, and how it stands there.
         bug: hears of an exception that should not have been.
         latency_s: how long outputs of a job elsewhere may take to be seen on this machine.
     """
@@ -44,10 +44,11 @@ class Opened:
         make: Callable[[str], Executor],
         *,
         ended: Callable[[Job, JobReport, bool], None],
-        submitted: Callable[[Job, JobId], None],
+        submitted: Callable[[int, JobId, str, str], None],
         bug: Callable[[BaseException], object],
         latency_s: float = 0.0,
     ) -> None:
+        self._latency_s = latency_s
         self._loop = loop
         self._make = make
         self._ended = ended
@@ -56,7 +57,7 @@ class Opened:
         self._latency_s = latency_s
         self._stopping = False
         self._executors: dict[str, Executor] = {}
-        self._opening: set[str] = set()
+        self._opening: dict[str, list[_Then]] = {}
         self._ids: dict[int, JobId] = {}
         self._over = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
@@ -68,37 +69,67 @@ class Opened:
     def open(self, name: str, then: _Then) -> None:
         """Make an executor ready, once; ``then`` hears when it is, or why it cannot be."""
         if name in self._opening:
+            if then not in self._opening[name]:
+                self._opening[name].append(then)
             return
-        self._opening.add(name)
+        self._opening[name] = [then]
         try:
             executor = self._make(name)
             if hasattr(executor, "launch"):
                 # One that is called the direct way is ready at once, and needs no task that plain asyncio would cancel.
                 executor.__aenter__().send(None)
             else:
-                self._keepers.append(self._own(self._keep(name, executor, then)))
+                self._keepers.append(self.own(self._keep(name, executor)))
         except StopIteration:
             self._executors[name] = executor
-            self._loop.call_soon(self._ready, name, None, then)
+            self._loop.call_soon(self._ready, name, None)
         except ScriptflowError as error:
-            self._loop.call_soon(self._ready, name, error, then)
+            self._loop.call_soon(self._ready, name, error)
 
-    def _ready(self, name: str, error: ScriptflowError | None, then: _Then) -> None:
-        self._opening.discard(name)
-        then(name, error)
+    async def ready(self, name: str) -> Executor:
+        """Return an executor once it is open.
 
-    async def _keep(self, name: str, executor: Executor, then: _Then) -> None:
+        Raises:
+            ScriptflowError: it cannot be opened.
+        """
+        if name not in self._executors:
+            opened: asyncio.Future[None] = self._loop.create_future()
+
+            def then(_: str, error: ScriptflowError | None) -> None:
+                if not opened.done():
+                    opened.set_result(None) if error is None else opened.set_exception(error)
+
+            self.open(name, then)
+            await opened
+        return self._executors[name]
+
+    def keep_jobs(self, name: str) -> bool:
+        """Let an executor's jobs go on when it is closed; False where they cannot be joined later."""
+        executor = self._executors.get(name)
+        if executor is None:  # still being opened, for jobs that are there already
+            return name in self._opening
+        if executor.capabilities.reattaches:
+            executor.keep_jobs = True  # type: ignore[attr-defined]  # those that reattach have it
+        return executor.capabilities.reattaches
+
+    def _ready(self, name: str, error: ScriptflowError | None) -> None:
+        for then in self._opening.pop(name, ()):
+            then(name, error)
+
+    async def _keep(self, name: str, executor: Executor) -> None:
         """Hold an executor open; what it owns is begun and ended in one task."""
         try:
             async with executor:
+                if hasattr(executor, "heard"):
+                    executor.heard = self._submitted
                 self._executors[name] = executor
-                self._ready(name, None, then)
+                self._ready(name, None)
                 await self._over.wait()
         except ScriptflowError as error:
-            self._ready(name, error, then)
+            self._ready(name, error)
         finally:
             if name in self._opening:  # a bug, or the loop's end
-                self._ready(name, ExecutorError(f"executor {name} was not opened"), then)
+                self._ready(name, ExecutorError(f"executor {name} was not opened"))
 
     def start(self, name: str, jobs: Sequence[Job]) -> None:
         """Start jobs; may be called on any thread, and raises nothing."""
@@ -121,7 +152,7 @@ class Opened:
             if stop is not None:
                 stop(running, grace_s)
             elif executor is not None:
-                self._own(self._cancel(executor, running))
+                self.own(self._cancel(executor, running))
 
     async def close(self) -> None:
         """Close them all."""
@@ -139,18 +170,20 @@ class Opened:
 
     def _drive_all(self, executor: Executor, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self._own(self._drive(executor, job))
+            self.own(self._drive(executor, job))
 
     async def _drive(self, executor: Executor, job: Job) -> None:
         report = JobReport(state=JobState.LOST, cause=Cause.LOST, ended=time(), detail="nobody waits for it any more")
         try:
             job_id = self._ids[job.number] = await executor.submit(job)
-            self._submitted(job, job_id)
+            self._submitted(job.number, job_id, "queued" if hasattr(executor, "heard") else "", "")
             report = await executor.wait(job_id)
             if report.state == JobState.SUCCEEDED:
                 await self._wait_for_files(job.outputs)
         except ScriptflowError as error:
-            report = JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what)
+            report = JobReport(
+                state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=error.what, facts=tuple(error.why)
+            )
         finally:
             self._ids.pop(job.number, None)
             self._ended(job, report, True)
@@ -175,7 +208,8 @@ class Opened:
         for job in jobs:
             self._ended(job, JobReport(state=JobState.FAILED, cause=Cause.EXIT, ended=time(), detail=repr(bug)), True)
 
-    def _own(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    def own(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Let a coroutine run until the executors are closed."""
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._disown)

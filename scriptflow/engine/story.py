@@ -61,11 +61,16 @@ def error_of(
     )
 
 
+def in_short(report: JobReport) -> str:
+    """Return all that a report says besides numbers in one line, for the record."""
+    return "; ".join(part for part in (report.detail, *report.facts) if part)
+
+
 def story_of(
     name: str, report: JobReport, task: Task, outputs: Sequence[str], absolute: Callable[[str], str]
 ) -> tuple[str, str, tuple[str, ...], str]:
     """Return the kind of failure (an error's slug), what happened, why, and what to do."""
-    detail = (report.detail,) if report.detail else ()
+    detail = (report.detail, *report.facts) if report.detail else report.facts
     if report.cause is Cause.OUTPUT_MISSING:
         return _left_out(name, report, task, outputs, absolute)
     if report.cause is Cause.TIMEOUT:
@@ -87,7 +92,12 @@ def story_of(
         do = "install it, load its module, or give its folder in env={'PATH': ...}"
         return "command-not-found", f"{name} not started: {report.detail or program + ' is not on PATH'}", (), do
     if report.began is None:
-        return "task-failed", f"{name} not started: {report.detail}", (), "correct the task, then scriptflow run"
+        return (
+            "task-failed",
+            f"{name} not started: {report.detail}",
+            report.facts,
+            "correct the task or its executor's options, then scriptflow run",
+        )
     if report.cause is Cause.EXIT:
         return "task-failed", f"{name} failed with exit code {report.exit_code}", detail, f"scriptflow logs {name}"
     return "task-failed", f"{name} failed: {report.cause}", detail, f"scriptflow logs {name}"

@@ -16,6 +16,7 @@ from scriptflow.core.frozen import changed
 from scriptflow.core.job import JobId
 from scriptflow.errors import ExecutorError
 from scriptflow.hpc.desk import Desk
+from scriptflow.hpc.growth import Growth
 from scriptflow.hpc.line import Line, SchedulerSilent, first_words
 from scriptflow.hpc.options import Options, Pace
 from scriptflow.hpc.shelf import Shelf
@@ -51,6 +52,7 @@ class BatchExecutor(BatchSystem):
         pace: how often and how long; tests are faster.
 
     Attributes:
+        heard: is told, when it is set, a job's number, its id, its state in the queue and why it waits, at each change.
         keep_jobs: leaving the executor leaves its jobs running, for a later process to adopt. Leaving it by an
             exception always does.
     """
@@ -66,7 +68,9 @@ class BatchExecutor(BatchSystem):
     ) -> None:
         self.options = Options(self.kind, options, self.extra_options)
         self.slots = self.options.slots
+        self._growth = Growth(self.options.memory_growth, self.options.walltime_growth)
         self.keep_jobs = False
+        self.heard: Callable[[int, JobId, JobState, str], None] | None = None
         self._note = note
         self._pace = pace or Pace()
         if self.options.poll_s is not None:
@@ -86,10 +90,12 @@ class BatchExecutor(BatchSystem):
         self._line = Line(self._transport, self.foreign_names, self._pace.deadline_s)
         self._learning = asyncio.Lock()
         self._to_cancel: dict[str, asyncio.Future[None]] = {}
-        self._watch = Watch(self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn)
+        self._watch = Watch(
+            self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn, seen=self._heard
+        )
         self._desk = Desk(
             self, self.options, self._line, self._shelf, self._pace,
-            path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
+            growth=self._growth, path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
         )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._group = asyncio.TaskGroup()
@@ -129,7 +135,11 @@ class BatchExecutor(BatchSystem):
 
     async def wait(self, job_id: JobId) -> JobReport:
         """Return how the job ended; in any process, since all that is needed lies in ``.scriptflow``."""
-        return await asyncio.shield(self._adopt(job_id).report)
+        job = self._adopt(job_id)
+        report = await asyncio.shield(job.report)
+        if job.folder.name.isdecimal():
+            self._growth.ended(int(job.folder.name), report)
+        return report
 
     async def cancel(self, job_id: JobId) -> None:
         """Delete the job; returns once the batch system has taken the wish, however long it is silent."""
@@ -156,11 +166,11 @@ class BatchExecutor(BatchSystem):
         return None if job is None or job.sight is None else (job.sight.state, job.sight.reason)
 
     async def probe(self) -> dict[str, str]:
-        """Return in words what is here: ``version``, ``accounting``, ``arrays``, or ``trouble`` and what it is."""
+        """Return in words what is here: ``version``, ``accounting``, ``arrays``, or ``trouble`` and its ``mend``."""
         try:
             return await self._ask_about_it()
         except ExecutorError as error:
-            return {"trouble": error.what}
+            return {"trouble": "; ".join([error.what, *error.why]), "mend": error.do}
 
     async def _ask_about_it(self) -> dict[str, str]:
         answers = {name: await self._line.ask(argv) for name, argv in self.probe_argvs().items()}
@@ -187,6 +197,10 @@ class BatchExecutor(BatchSystem):
                 why=f"there is no record in {self._shelf.jobs}",
             )
         return self._watch.track(job_id, *found)
+
+    def _heard(self, job: Watched, state: JobState, reason: str) -> None:
+        if self.heard is not None and job.folder.name.isdecimal():
+            self.heard(int(job.folder.name), JobId(job.id), state, reason)
 
     def _start_stopping(self, number: int) -> None:
         self._start(self._stop_one(number))

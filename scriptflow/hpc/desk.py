@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scriptflow.errors import ExecutorError, ScriptflowError
 from scriptflow.hpc import script
-from scriptflow.hpc.line import SchedulerSilent, first_words, is_not_found
+from scriptflow.hpc.line import SchedulerSilent, first_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from scriptflow.core.interfaces import Completed
     from scriptflow.core.job import Job
+    from scriptflow.hpc.growth import Growth
     from scriptflow.hpc.line import Line
     from scriptflow.hpc.options import Ask, Options, Pace, Surroundings
     from scriptflow.hpc.shelf import Shelf
@@ -38,6 +39,7 @@ class Desk:
 
     Args:
         system: the batch system's words.
+        growth: what earlier jobs of a task met.
         path_first: put in front of the jobs' PATH, unless empty.
         start: gives a coroutine an owner.
         learn: makes sure that the system's dialect is known.
@@ -51,13 +53,14 @@ class Desk:
         shelf: Shelf,
         pace: Pace,
         *,
+        growth: Growth,
         path_first: str,
         note: Callable[[str], None],
         start: Callable[[Coroutine[object, object, None]], object],
         learn: Callable[[], Coroutine[object, object, None]],
     ) -> None:
         self._system, self._options, self._line, self._shelf, self._pace = system, options, line, shelf, pace
-        self._path_first = path_first
+        self._path_first, self._growth = path_first, growth
         self._note, self._start, self._learn = note, start, learn
         self._accepted: dict[int, Accepted] = {}
         self._gathering: dict[tuple[str, Ask, int], list[Waiting]] = {}
@@ -75,6 +78,7 @@ class Desk:
         accepted = self._accepted.get(job.number)
         if accepted is None:
             ask, surroundings = self._options.of(job.options, job)
+            ask = self._growth.asked(job, ask)
             accepted = self._accepted[job.number] = asyncio.get_running_loop().create_future()
             waiting = (job, surroundings, accepted)
             if self._shelf.place_of(self._shelf.folder_of(job.run, job.number)) is None:
@@ -207,11 +211,12 @@ class Desk:
                 job_id = self._read_id(completed)
                 if job_id is None and not self._system.is_transient(completed):
                     # Some say no and have taken the job all the same.
-                    job_id = None if is_not_found(completed) else await self._glance(name)
+                    job_id = None if self._system.is_hopeless(completed) else await self._glance(name)
                     if job_id is None:
                         self._shelf.forget(place)
                         raise self._refusal(completed, argv, size)
                 trouble = first_words(completed)
+                self._line.answered |= job_id is not None
             except SchedulerSilent as silence:
                 job_id, trouble = None, silence.what
             if job_id is None:
@@ -237,8 +242,13 @@ class Desk:
         kind = ArrayRefused if size and "array" in said.casefold() else ExecutorError
         return kind(
             f"{self._system.kind} refused the job: {said} (script {argv[-1]})",
-            why=[f"command: {' '.join(argv)}", *completed.err.strip().splitlines()[:-1]],
-            do="scriptflow doctor" if is_not_found(completed) else "correct the options of the executor or the task",
+            why=[
+                f"command: {' '.join(argv)}",
+                *(line for line in completed.err.splitlines() if line.strip() not in said),
+            ],
+            do="scriptflow doctor"
+            if self._system.is_hopeless(completed)
+            else "correct the options of the executor or the task",
         )
 
     async def _settle_once(self, place: Path) -> str | None:
@@ -272,20 +282,24 @@ class Desk:
             await asyncio.sleep(self._pace.settle_s)
 
     async def _glance(self, name: str) -> str | None:
+        """Look once in the queue alone: accounting may keep what was refused."""
         try:
-            return await self._named(name)
+            return await self._named(name, deep=False)
         except SchedulerSilent:
             return None
 
-    async def _named(self, name: str) -> str | None:
+    async def _named(self, name: str, *, deep: bool = True) -> str | None:
         """Ask queue, then accounting, for a job by its name. The queue must answer; accounting may be off."""
-        for number, argv in enumerate(self._system.name_argvs(name)):
+        for number, argv in enumerate(self._system.name_argvs(name)[: None if deep else 1]):
             completed = await self._line.query(argv)
             if not self._system.is_answer(completed):
+                if self._system.is_hopeless(completed):
+                    raise ExecutorError(f"{argv[0]} cannot work here: {first_words(completed)}", do="scriptflow doctor")
                 if number == 0:
                     raise SchedulerSilent(first_words(completed))
                 log.info("%s: %s", argv[0], first_words(completed))
                 continue
+            self._line.answered = True
             try:
                 job_id = self._system.read_named(completed.out, name)
             except ValueError as error:
@@ -295,8 +309,17 @@ class Desk:
         return None
 
     def _complain(self, text: str) -> None:
-        """Tell the user of a trouble once, the log each time."""
+        """Tell the user of a trouble once, the log each time.
+
+        Raises:
+            ExecutorError: the batch system has not answered a single time, for so long that it never will.
+        """
         log.info(text)
+        if self._line.silent_s > self._pace.patience_s:
+            minutes = round(self._line.silent_s / 60)
+            raise ExecutorError(
+                f"{self._system.kind} has not answered once in {minutes} minutes", why=text, do="scriptflow doctor"
+            )
         if not self._complained:
             self._complained = True
             self._note(text)

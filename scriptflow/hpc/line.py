@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from scriptflow.errors import ExecutorError
@@ -38,6 +39,9 @@ class Line:
     Args:
         foreign_names: beginnings of environment variables to leave out.
         deadline_s: how long a command may take.
+
+    Attributes:
+        answered: set by those who ask, once the batch system itself has answered.
     """
 
     def __init__(self, transport: Transport, foreign_names: Sequence[str], deadline_s: float) -> None:
@@ -47,6 +51,13 @@ class Line:
         if foreign_names:
             self._prelude = _CLEAN.replace("{patterns}", "|".join(f"{name}*" for name in foreign_names)) + _ENTER
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self.answered = False
+        self._began = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """How long the batch system has been silent from the first question on; 0 once it has answered."""
+        return 0.0 if self.answered else time.monotonic() - self._began
 
     async def ask(self, argv: Sequence[str], *, folder: str = "", plain: bool = True) -> Completed:
         """Run a command to its end.
@@ -77,11 +88,6 @@ class Line:
         if completed.exit_code == _NOT_FOUND and argv[0] != "sh":
             raise SchedulerSilent(f"there is no {argv[0]} on PATH", do="scriptflow doctor")
         return completed
-
-
-def is_not_found(completed: Completed) -> bool:
-    """Whether the shell did not find the program."""
-    return completed.exit_code == _NOT_FOUND and "not found" in completed.err
 
 
 def first_words(completed: Completed) -> str:

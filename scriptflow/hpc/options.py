@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 COMMON = (
     "maxsize", "array_max", "poll", "queue", "partition", "account", "modules", "walltime", "memory", "pe",
-    "directives", "prologue", "env",
+    "directives", "prologue", "env", "memory_growth", "walltime_growth",
 )  # fmt: skip
-_OF_THE_EXECUTOR = ("maxsize", "array_max", "poll", "type")
+_OF_THE_EXECUTOR = ("maxsize", "array_max", "poll", "type", "memory_growth", "walltime_growth")
 _SLOTS, _ARRAY_MAX = 1000, 1000
+_MOST_GROWTH = 100
 
 
 @frozen
@@ -37,6 +38,8 @@ class Pace:
         settle_s: between two looks for a job whose submission was not answered.
         grace_s: how long a job may be in neither queue nor accounting.
         lag_s: how long an exit record may be late on a shared disk.
+        patience_s: how long commands that never gave one answer are asked before their jobs fail.
+        doubt_s: how long a job may wait before it is asked whether it can run at all.
     """
 
     gather_s: float = 0.05
@@ -47,11 +50,13 @@ class Pace:
     settle_s: float = 30.0
     grace_s: float = 30.0
     lag_s: float = 10.0
+    patience_s: float = 1800.0
+    doubt_s: float = 60.0
 
 
 @frozen
 class Ask:
-    """What one job, or each element of an array, asks of the batch system."""
+    """What one job, or each element of an array, asks of the batch system; ``not_on`` names nodes that failed."""
 
     cpus: int = 1
     memory_bytes: int | None = None
@@ -61,6 +66,7 @@ class Ask:
     account: str = ""
     pe: str = ""
     directives: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
 
 
 @frozen
@@ -88,6 +94,8 @@ class Options:
         self.array_max = self._whole("array_max", _ARRAY_MAX)
         poll = options.get("poll")
         self.poll_s = None if poll is None else seconds_of(poll)  # type: ignore[arg-type]  # it refuses what it does not know
+        self.memory_growth = self._factor("memory_growth")
+        self.walltime_growth = self._factor("walltime_growth")
         self.of({})
 
     def of(self, job_options: Mapping[str, object], job: Job | None = None) -> tuple[Ask, Surroundings]:
@@ -135,6 +143,14 @@ class Options:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SettingsError(f"{name} = {value!r} is not a whole number from 1 up", do=f"write {name} = {default}")
         return value
+
+    def _factor(self, name: str) -> float:
+        value = self._given.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _MOST_GROWTH:
+            raise SettingsError(
+                f"{name} = {value!r} is not a factor from 1 to {_MOST_GROWTH}", do=f"write {name} = 1.5"
+            )
+        return float(value)
 
     def _word(self, given: Mapping[str, object], name: str) -> str:
         value = given.get(name, "")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scriptflow.hpc.options import Ask
 
 _WAITING = {
-    "Q": "",
+    "Q": "it waits for free resources",
     "H": "it is held: qrls",
     "W": "it may not start before a set time",
     "T": "it is being moved to another server",
@@ -127,7 +127,7 @@ class PbsExecutor(BatchExecutor):
             if letter not in _GONE:
                 state = JobState.RUNNING if letter in _RUNNING else JobState.UNKNOWN
                 state = JobState.QUEUED if letter in _WAITING else state
-                sights[job_id] = Sight(id=job_id, state=state, reason=_WAITING.get(letter, ""))
+                sights[job_id] = Sight(id=job_id, state=state, reason=_WAITING.get(letter, ""), doubtful=letter == "H")
         return sights
 
     def history_argv(self, ids: Sequence[str]) -> list[str]:
@@ -184,6 +184,15 @@ class PbsExecutor(BatchExecutor):
         del name
         lines = out.split()
         return lines[-1] if lines else None
+
+    def doubt_argv(self, job_id: str) -> list[str]:
+        """Return the query for the scheduler's comment on a job."""
+        return ["qstat", "-f", self.split(job_id)[0]]
+
+    def read_doubt(self, out: str) -> str:
+        """Return the comment where it says that the job can never run."""
+        comment = re.search(r"^    comment = (.*)$", out.replace("\n\t", ""), re.MULTILINE)
+        return comment[1] if comment and "can never run" in comment[1].casefold() else ""
 
     def cancel_argv(self, ids: Sequence[str]) -> list[str]:
         """Return the command that ends all these jobs."""

@@ -64,6 +64,8 @@ class SgeExecutor(BatchExecutor):
             lines.append(f"-q {ask.queue}")
         if ask.account:
             lines.append(f"-A {ask.account}")
+        if ask.not_on:
+            lines.append(f"-l hostname=!({'|'.join(ask.not_on)})")
         return directive_lines("#$", [*lines, *ask.directives])
 
     def submit_argv(self, script: str, name: str, size: int) -> list[str]:
@@ -140,6 +142,17 @@ class SgeExecutor(BatchExecutor):
         reason = reasons[-1].strip() if reasons else "its reason is not told"
         return f"Grid Engine could not start it: {reason.rpartition('error: ')[2]}"
 
+    def doubt_argv(self, job_id: str) -> list[str]:
+        """Return the query that looks for a queue that could hold the job if nothing else ran."""
+        return ["qalter", "-w", "v", self.split(job_id)[0]]
+
+    def read_doubt(self, out: str) -> str:
+        """Return why no queue could; qalter's last words are ``verification: no suitable queues``."""
+        if "no suitable queues" not in out:
+            return ""
+        causes = re.findall(r"^Job \d+ (.*)$", out, re.MULTILINE)
+        return f"no queue can hold it: {causes[0] if causes else 'qalter -w v tells why'}"
+
     def cancel_argv(self, ids: Sequence[str]) -> list[str]:
         """Return the command that ends all these jobs."""
         return ["qdel", *ids]
@@ -187,15 +200,17 @@ def _indices(tasks: str) -> list[int]:
 
 def _sight(job_id: str, fields: Mapping[str, str]) -> Sight:
     letters = fields.get("state", "")
-    stuck, state, reason = False, JobState.UNKNOWN, ""
+    stuck, doubtful, state, reason = False, False, JobState.UNKNOWN, ""
     if "E" in letters:
         stuck, state, reason = True, JobState.QUEUED, "Grid Engine could not start it"
     elif set(letters) & set("qw"):
-        state, reason = JobState.QUEUED, "it is held: qrls" if "h" in letters else ""
+        doubtful, state = "h" in letters, JobState.QUEUED
+        reason = "it is held: qrls" if doubtful else "it waits for a free slot"
     elif set(letters) & set("rtsSTR"):
         state = JobState.RUNNING
     host = fields.get("queue_name", "").rpartition("@")[2]
-    return Sight(id=job_id, state=state, name=fields.get("JB_name", ""), reason=reason, stuck=stuck, host=host)
+    name = fields.get("JB_name", "")
+    return Sight(id=job_id, state=state, name=name, reason=reason, stuck=stuck, doubtful=doubtful, host=host)
 
 
 def _records(out: str) -> list[dict[str, str]]:

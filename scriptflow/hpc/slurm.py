@@ -62,6 +62,10 @@ _REASONS = {
     "ReqNodeNotAvail": "a node it needs is not available",
     "DependencyNeverSatisfied": "a job it depends on failed: it will never run",
 }
+_DOUBTFUL = {
+    "JobHeldUser", "JobHeldAdmin", "PartitionDown", "PartitionInactive", "PartitionConfig", "PartitionNodeLimit",
+    "PartitionTimeLimit", "DependencyNeverSatisfied", "BadConstraints", "InvalidAccount", "InvalidQOS",
+}  # fmt: skip
 _FORMAT = "%i|%T|%B|%j|%r"
 _HISTORY = "JobID,State,ExitCode,MaxRSS,NodeList,JobName"
 _SINCE = "now-30days"  # without -S, sacct forgets at midnight
@@ -81,8 +85,9 @@ class SlurmExecutor(BatchExecutor):
     transient: ClassVar[tuple[str, ...]] = (
         "unable to contact", "socket timed out", "connection refused", "connect failure", "connection timed out",
         "munge", "protocol authentication", "zero bytes", "temporarily", "communication", "slurm_persist_conn",
-        "configuration source", "slurm_receive_msg", "backup controller", "i/o error",
+        "slurm_receive_msg", "backup controller", "i/o error",
     )  # fmt: skip
+    hopeless = ("configuration source", "unable to process configuration file")
     accounting = True
 
     def header(self, ask: Ask) -> list[str]:
@@ -99,6 +104,8 @@ class SlurmExecutor(BatchExecutor):
             lines.append(f"--partition={ask.queue}")
         if ask.account:
             lines.append(f"--account={ask.account}")
+        if ask.not_on:
+            lines.append(f"--exclude={','.join(host.partition('.')[0] for host in ask.not_on)}")
         return directive_lines("#SBATCH", [*lines, *ask.directives])
 
     def submit_argv(self, script: str, name: str, size: int) -> list[str]:
@@ -171,7 +178,8 @@ class SlurmExecutor(BatchExecutor):
     def read_named(self, out: str, name: str) -> str | None:
         """Return the id in an answer to one of ``name_argvs``."""
         for line in _whole_lines(out):
-            if name in line.split("|"):
+            # A job that asks for what no node has is refused, and kept as failed all the same.
+            if name in line.split("|") and not line.endswith("|BadConstraints"):
                 return line.partition("|")[0].partition("_")[0]
         return None
 
@@ -222,6 +230,7 @@ def _sight(job_id: str, word: str, *, name: str, host: str = "", reason: str = "
         state=state,
         name=name,
         reason=shown if state is _QUEUED else "",
+        doubtful=state is _QUEUED and reason in _DOUBTFUL,
         cause=cause,
         exit_code=code if by_itself and code and not signal else None,
         signal=signal if by_itself and 0 < signal < _LAUNCH_FAILED else None,

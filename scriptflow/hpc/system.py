@@ -27,6 +27,7 @@ class BatchSystem:
         foreign_names: beginnings of environment variables that change what its commands do.
         id_text, array_id_text, index_text: shell words that tell a job its own id, and an element its index.
         transient: words of messages that mean "not now"; all others mean "no".
+        hopeless: words of messages that look like it, and mean that the commands are not set up here.
         sees_memory: it may know of memory running out what the wrapper cannot see.
         asks_by_id: ``status_argv`` uses the ids, so that a long list must be cut.
         longest_array: elements an array may have.
@@ -42,6 +43,7 @@ class BatchSystem:
     array_id_text: str
     index_text: str
     transient: ClassVar[tuple[str, ...]] = ()
+    hopeless: ClassVar[tuple[str, ...]] = ()
     sees_memory: ClassVar[bool] = False
     asks_by_id: ClassVar[bool] = False
     longest_array: int = 1_000_000
@@ -117,6 +119,16 @@ class BatchSystem:
         del out
         return ""
 
+    def doubt_argv(self, job_id: str) -> list[str] | None:
+        """Return the query that tells whether a waiting job can run at all, None where the queue tells it."""
+        del job_id
+        return None
+
+    def read_doubt(self, out: str) -> str:
+        """Read that query's answer: why the job can never run, or nothing."""
+        del out
+        return ""
+
     def cancel_argv(self, ids: Sequence[str]) -> list[str]:
         """Return the command that ends all these jobs."""
         raise NotImplementedError
@@ -136,4 +148,11 @@ class BatchSystem:
     def is_transient(self, completed: Completed) -> bool:
         """Whether a refusal means "not now": the daemon is down, hung, or overrun."""
         text = (completed.err + completed.out).casefold()
-        return any(word in text for word in self.transient)
+        return any(word in text for word in self.transient) and not self.is_hopeless(completed)
+
+    def is_hopeless(self, completed: Completed) -> bool:
+        """Whether the command is not there, may not be run, or is not set up on this machine."""
+        if completed.exit_code in (126, 127):  # the shell's words for it
+            return True
+        text = (completed.err + completed.out).casefold()
+        return completed.exit_code != 0 and any(word in text for word in self.hopeless)

@@ -29,7 +29,8 @@ class Sight:
         state: ``queued``, ``running``, ``unknown`` (a word we do not know), or how it ended.
         name: the whole job name, empty when the system cuts it or does not show it.
         reason: why it waits, in words for the user.
-        stuck: it waits, and will never run by itself.
+        stuck: it is in an error state, and will never run by itself.
+        doubtful: it waits, and may wait for ever as things are.
         cause: why it did not end well, None when the system does not say.
     """
 
@@ -38,6 +39,7 @@ class Sight:
     name: str = ""
     reason: str = ""
     stuck: bool = False
+    doubtful: bool = False
     cause: Cause | None = None
     exit_code: int | None = None
     signal: int | None = None

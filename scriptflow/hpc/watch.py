@@ -46,9 +46,21 @@ class Watched:
         sight: what the queue last said of it; None when it is not there, or was not asked yet.
         ending: the wrapper's record, kept while the batch system may know more.
         absent_since, ended_since: on the monotonic clock, None when it is neither.
+        told: the state and the reason that were told of it last.
     """
 
-    __slots__ = ("absent_since", "cancelled", "ended_since", "ending", "folder", "id", "name", "report", "sight")
+    __slots__ = (
+        "absent_since",
+        "cancelled",
+        "ended_since",
+        "ending",
+        "folder",
+        "id",
+        "name",
+        "report",
+        "sight",
+        "told",
+    )
 
     def __init__(self, job_id: str, folder: Path, name: str, report: asyncio.Future[JobReport]) -> None:
         self.id = job_id
@@ -60,6 +72,7 @@ class Watched:
         self.absent_since: float | None = None
         self.ended_since: float | None = None
         self.cancelled = False
+        self.told: tuple[JobState, str] | None = None
 
 
 class Watch:
@@ -74,7 +87,11 @@ class Watch:
         *,
         note: Callable[[str], None],
         learn: Callable[[], Coroutine[object, object, None]],
+        seen: Callable[[Watched, JobState, str], None],
     ) -> None:
+        self._seen = seen
+        self._doubts: set[str] = set()
+        self._next_doubt = time.monotonic() + pace.doubt_s
         self._system, self._line, self._shelf, self._pace = system, line, shelf, pace
         self._note, self._learn = note, learn
         self.open: dict[str, Watched] = {}
@@ -169,6 +186,7 @@ class Watch:
             job.sight = sight
             if sight is not None and sight.is_live:
                 job.absent_since = job.ended_since = None
+                self._tell(job, sight)
                 continue
             if sight is None and job.absent_since is None:
                 job.absent_since = now
@@ -177,6 +195,7 @@ class Watch:
             self._read(job, thorough=True)
             if job.id in self.open and (sight is None or sight.cause is None):
                 unclear.append(job)
+        await self._doubt(jobs, now)
         told = await self._history(unclear) if unclear else {}
         for job in jobs:
             if job.id not in self.open:
@@ -186,6 +205,34 @@ class Watch:
             elif job.sight is None or not job.sight.is_live:
                 self._judge(job, None if told is None else told.get(self._system.short(job.id)), now, told is not None)
         return before - len(self.open)
+
+    def _tell(self, job: Watched, sight: Sight) -> None:
+        """Say how a job stands, when that has changed."""
+        now = (sight.state, sight.reason)
+        if job.told != now and sight.state is not JobState.UNKNOWN:
+            job.told = now
+            self._seen(job, *now)
+        if sight.doubtful:
+            self._warn(job, sight.reason)
+
+    async def _doubt(self, jobs: Sequence[Watched], now: float) -> None:
+        """Ask now and then of one waiting job whether it can run at all, where the queue does not tell."""
+        waiting = [job for job in jobs if job.sight is not None and job.sight.state is JobState.QUEUED]
+        if not waiting or now < self._next_doubt:
+            return
+        self._next_doubt = now + self._pace.doubt_s
+        job = random.choice(waiting)  # noqa: S311 (no secret)
+        argv = self._system.doubt_argv(job.id)
+        reason = self._system.read_doubt((await self._line.query(argv)).out) if argv is not None else ""
+        if reason:
+            self._warn(job, reason)
+            self._seen(job, JobState.QUEUED, reason)
+
+    def _warn(self, job: Watched, reason: str) -> None:
+        """Tell the user once of each reason for which jobs may wait for ever."""
+        if reason not in self._doubts:
+            self._doubts.add(reason)
+            self._note(f"{self._system.kind} job {job.id} may wait for ever: {reason}")
 
     def _judge(self, job: Watched, past: Sight | None, now: float, past_is_known: bool) -> None:
         """Decide on a job that is not alive in the queue."""
@@ -250,6 +297,7 @@ class Watch:
         completed = await self._line.query(argv)
         if not self._system.is_answer(completed):
             raise SchedulerSilent(first_words(completed))
+        self._line.answered = True
         try:
             return read(completed.out)
         except (ValueError, KeyError) as error:

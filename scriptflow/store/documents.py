@@ -51,6 +51,7 @@ def job_row(job: JobRecord) -> dict[str, object]:
         "executor_id": job.executor_id,
         "host": job.host,
         "pid": job.pid,
+        "submitted": iso(job.started),
         "started": iso(job.began or job.started),
         "ended": iso(job.ended),
         "seconds": seconds_of(job),

@@ -10,7 +10,14 @@ from scriptflow.core.frozen import frozen
 from scriptflow.errors import NotFound, StoreDamaged, StoreError
 from scriptflow.store import damage
 from scriptflow.store.lock import is_locked, read_owner
-from scriptflow.store.reading import read_job, read_jobs, read_latest, read_latest_of, read_runs
+from scriptflow.store.reading import (
+    OPEN_ELSEWHERE,
+    read_job,
+    read_jobs,
+    read_latest,
+    read_latest_of,
+    read_runs,
+)
 from scriptflow.store.text import DATABASE, Root, from_column, to_column
 
 TYPE_CHECKING = False
@@ -229,6 +236,13 @@ class StoreReader:
     def job(self, number: int) -> JobRecord | None:
         """Return one job with its reasons and files."""
         return self._read(lambda connection: read_job(connection, self._folder, self._root, number))
+
+    def elsewhere(self) -> list[JobRecord]:
+        """Return the open jobs of executors with a queue of their own, whichever run submitted them, the oldest first.
+
+        Of a queued one, ``detail`` says in words why it waits.
+        """
+        return self._jobs(OPEN_ELSEWHERE, ())
 
     def attempts(self, run_id: int, task: str) -> list[JobRecord]:
         """Return all jobs of one task in one run, the first try first."""

@@ -61,6 +61,12 @@ SELECT j.id, r.flow || '-' || r.number, t.name, t.key, t.manifest, j.attempt, j.
 FROM jobs j JOIN runs r ON r.id = j.run JOIN tasks t ON t.id = j.task
 """
 
+# The second condition lets the small index of jobs that did not end well do.
+OPEN_ELSEWHERE = (
+    "WHERE j.state IN ('started', 'queued', 'running') AND j.state <> 'succeeded' AND j.executor <> 'local' "
+    "ORDER BY j.started, j.id"
+)
+
 
 def read_jobs(connection: sqlite3.Connection, folder: str, where: str, parameters: Iterable[object]) -> list[JobRecord]:
     """Return jobs (``where`` may name j, r and t: job, run, task) without reasons and files."""

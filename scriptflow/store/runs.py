@@ -92,15 +92,15 @@ def close_cut(connection: sqlite3.Connection, *, but: int) -> str:
     Jobs of the local executor died with it. Those of others may go on, and stay open to be joined.
     """
     said = ""
+    open_jobs = "run = ? AND state <> 'succeeded' AND state IN ('started', 'queued', 'running')"
     for run, name, first in connection.execute(
         "SELECT id, flow || '-' || number, first_job FROM runs WHERE status = 'running' AND id <> ? ORDER BY id", (but,)
     ).fetchall():
         cut = connection.execute(
-            "UPDATE jobs SET state = 'lost', cause = 'lost' "
-            "WHERE run = ? AND executor = 'local' AND state <> 'succeeded' "
-            "AND state IN ('started', 'queued', 'running')",
+            f"UPDATE jobs SET state = 'lost', cause = 'lost' WHERE {open_jobs} AND executor = 'local'",  # noqa: S608 (our own words)
             (run,),
         ).rowcount
+        (left,) = connection.execute(f"SELECT count(*) FROM jobs WHERE {open_jobs}", (run,)).fetchone()  # noqa: S608 (as above)
         (done,) = connection.execute(
             "SELECT count(DISTINCT task) FROM jobs WHERE id >= ? AND run = ? AND state = 'succeeded'", (first, run)
         ).fetchone()
@@ -110,6 +110,7 @@ def close_cut(connection: sqlite3.Connection, *, but: int) -> str:
             (done, run),
         )
         said = f"{from_column(name)} was cut short: {done} task{'' if done == 1 else 's'} done, {cut} interrupted"
+        said += f", {left} left with other executors, to be joined" if left else ""
     return said
 
 

@@ -14,7 +14,7 @@ from scriptflow.errors import StoreError, StoreLost
 from scriptflow.store import damage, runs
 from scriptflow.store.folder import make_folder, make_private_file, remove_folder
 from scriptflow.store.lock import StoreLock, leave_lease, read_owner, take_lease
-from scriptflow.store.reading import read_job, read_latest
+from scriptflow.store.reading import OPEN_ELSEWHERE, read_job, read_jobs, read_latest
 from scriptflow.store.text import DATABASE, Root
 from scriptflow.store.writing import CALL, END, START, Writer
 from scriptflow.writethread import WriteThread
@@ -248,6 +248,13 @@ class SqliteStore:
         with database.explaining(self._path):
             return read_job(self._reading(), self._folder, self._root, number)
 
+    def left_jobs(self) -> list[JobRecord]:
+        """Return the jobs of earlier heads, those of this machine aside, that have no end, with their files."""
+        self._settle()
+        with database.explaining(self._path):
+            found = read_jobs(self._reading(), self._folder, OPEN_ELSEWHERE, ())
+        return [job for row in found if (job := self.job(row.job)) is not None]
+
     def started(self, starts: Sequence[JobStart], then: Callable[[BaseException | None], None]) -> None:
         """Commit these starts, all in one transaction, then call ``then`` on the write thread.
 
@@ -259,9 +266,9 @@ class SqliteStore:
         """Write the end of a job with the next group commit; ``then`` follows once it is on the disk."""
         self._writing().put((END, end), then)
 
-    def submitted(self, job: int, executor_id: str) -> None:
-        """Write the executor's own id of a job with the next group commit."""
-        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id)))
+    def submitted(self, job: int, executor_id: str, state: str = "", reason: str = "") -> None:
+        """Write the executor's own id of a job, and how it stands there and why, with the next group commit."""
+        self._writing().put((CALL, lambda _: self._writer.submitted(job, executor_id, state, reason, time())))
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
         """Write hashes with the next group commit: each with its job, the file's path and its role."""
@@ -343,14 +350,8 @@ class SqliteStore:
             return self._writer.intend([start for _, starts in items for start in starts])
 
     def _group(self, items: list[tuple[int, object]]) -> None:
-        with database.explaining(self._path):
-            if not self._network:
-                database.set_synchronous(self._connection, full=True)
-            try:
-                self._writer.write(items)
-            finally:
-                if not self._network:
-                    database.set_synchronous(self._connection, full=False)
+        with database.explaining(self._path), database.on_disk(self._connection, always=self._network):
+            self._writer.write(items)
 
     def _note(self, error: BaseException) -> None:
         if self._failed is not None and not isinstance(error, StoreLost):

@@ -49,8 +49,10 @@ class Standing:
 
 
 def _open_jobs(reader: StoreReader, run: RunRecord) -> list[JobRecord]:
-    """Return the jobs that have begun and not ended, the longest-running first."""
-    jobs = [job for state in ("started", "running") for job in reader.jobs(run.id, state=state)]
+    """Return the jobs that were handed over and have not ended, the longest-running first."""
+    jobs = [job for state in ("started", "queued", "running") for job in reader.jobs(run.id, state=state)]
+    # It may have joined jobs that an earlier run of its flow left.
+    jobs += [job for job in reader.elsewhere() if job.run != run.run and job.run.rpartition("-")[0] == run.flow]
     return sorted(jobs, key=lambda job: job.began or job.started)
 
 

@@ -264,9 +264,13 @@ class Writer:
 
     # --- single changes, as CALL items ----------------------------------------------------------
 
-    def submitted(self, job: int, executor_id: str) -> None:
-        """Write the executor's own id of a job."""
-        self._connection.execute("UPDATE jobs SET executor_id = ? WHERE id = ?", (to_column(executor_id), job))
+    def submitted(self, job: int, executor_id: str, state: str, reason: str, now: float) -> None:
+        """Write the executor's own id of a job that has not ended, how it stands there, and when it was seen to run."""
+        self._connection.execute(
+            "UPDATE jobs SET executor_id = ?, state = coalesce(?, state), detail = ?, began = CASE WHEN ? = 'running' "
+            "THEN coalesce(began, ? - started) ELSE began END WHERE id = ? AND ended IS NULL",
+            (to_column(executor_id), state or None, to_column(reason) or None, state, to_microseconds(now), job),
+        )
 
     def hashed(self, files: Sequence[tuple[int, str, str, str]]) -> None:
         """Write the hashes of files that jobs read or made: job, path, role and hash of each."""

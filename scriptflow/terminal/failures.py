@@ -80,8 +80,9 @@ def detail_lines(look: Look, ended: TaskEnded, width: int) -> list[str]:
         for line in words.log_lines(ended.tail)
     ]
     notes = list(ended.notes)
-    if ended.report is not None and ended.report.detail and ended.report.detail not in notes:
-        notes.append(ended.report.detail)
+    detail = ended.report.detail if ended.report is not None else ""
+    if detail and detail not in notes and detail not in words.root_cause(ended):
+        notes.append(detail)
     return lines + words.note_lines(look, notes, ended.help, indent="")
 
 

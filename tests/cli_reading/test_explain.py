@@ -17,12 +17,13 @@ WITHOUT_CLASS = {
     "killed",
     "hook-failed",
     "interrupted",
+    "jobs-left",
     "no-match",
 }
 
 
 # What the screen says in words of its own, after the run: its slug stands in no line.
-UNNAMED = {"killed", "tasks-failed"}
+UNNAMED = {"killed", "tasks-failed", "interrupted"}
 
 
 def slugs_of(kind):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from beds import NO_SGE, NO_SLURM, Place, on_sge, on_slurm
+from clusterflow import ClusterFlow
 
 from scriptflow.hpc.pbs import PbsExecutor
 from scriptflow.hpc.sge import SgeExecutor
@@ -13,8 +14,25 @@ from scriptflow.testing.batchtools import ScriptedPbs
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.name in ("test_hpc_contract.py", "test_hpc_ends.py", "test_hpc_once.py", "test_hpc_pbs_faults.py"):
+        if item.path.name in (
+            "test_hpc_contract.py",
+            "test_hpc_ends.py",
+            "test_hpc_once.py",
+            "test_hpc_pbs_faults.py",
+            "test_hpc_adoption.py",
+            "test_hpc_told.py",
+        ):
             item.add_marker(pytest.mark.slow)  # they wait for schedulers: .ci/run has them
+
+
+@pytest.fixture(autouse=True)
+def no_heads_left_over():
+    yield
+    for head in ClusterFlow.heads:
+        head.kill()
+        head.wait()
+        head.stdout.close()
+    ClusterFlow.heads.clear()
 
 
 @pytest.fixture

@@ -308,9 +308,9 @@ def test_answer_about_10000_jobs_is_read_in_a_moment(slurm, sge, pbs, kind):
         "sge": (sge, "<job_info>" + "".join(block.replace(">42<", f">{n}<") for n in range(10_000)) + "</job_info>"),
         "pbs": (pbs, "Job id  Name\n------\n" + "".join(row.format(n) for n in range(10_000))),
     }[kind]
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(system.read_states(out)) == 10_000
-    assert time.perf_counter() - began < 0.3
+    assert time.process_time() - began < 0.3
 
 
 def test_death_of_a_wrapper_is_told_by_the_system_alone(slurm):

@@ -97,7 +97,9 @@ sys.stdin.readline()
         assert reader.find_run().status == RunState.INTERRUPTED
     store = SqliteStore.open(folder)
     assert store.begin_run(run_start())[1] == "demo-2"
-    assert store.resumed == "demo-1 was cut short: 1 task done, 3 interrupted"
+    assert (
+        store.resumed == "demo-1 was cut short: 1 task done, 3 interrupted, 1 left with other executors, to be joined"
+    )
     states = {number: store.job(number).state for number in range(1, 6)}
     assert states == {1: "succeeded", 2: "lost", 3: "lost", 4: "lost", 5: "started"}
     assert store.job(4).cause == "lost"
