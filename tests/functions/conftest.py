@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from projects import Project
+from function_projects import Project
 
 
 @pytest.fixture

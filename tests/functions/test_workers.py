@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from projects import alive, until
+from function_projects import alive, until
 
 BAD = """
 import os

@@ -46,7 +46,7 @@ class Server:
         self.process = None
 
     def start(self, *more):
-        script = Path(__file__).parent / "serving.py"
+        script = Path(__file__).parent / "remote_serving.py"
         self.process = subprocess.Popen(
             [sys.executable, str(script), str(self.port), str(self.folder), TOKEN, *more], stderr=subprocess.DEVNULL
         )

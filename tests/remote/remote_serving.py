@@ -1,4 +1,4 @@
-"""A server that takes in runs: serving.py PORT FOLDER TOKEN [LOST_S]."""
+"""A server that takes in runs: remote_serving.py PORT FOLDER TOKEN [LOST_S]."""
 
 import sys
 
