@@ -111,6 +111,7 @@ class Head:
         """Stop being the current head of this context."""
         for variable, token in self._tokens:
             variable.reset(token)
+        self.files.close()
 
     @property
     def dispatcher(self) -> Dispatcher:

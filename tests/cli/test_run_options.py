@@ -232,7 +232,7 @@ def test_detach_returns_at_once_and_the_run_goes_on_alone(project, tmp_path):
     listener = threading.Thread(target=lambda: heard.append(fifo.read_text()), daemon=True)
     done = project("-C", project.folder, "run", "--detach", cwd=tmp_path)
     assert "detached.log" in done.stderr
-    assert "kill -INT" in done.stderr
+    assert "scriptflow cancel" in done.stderr
     listener.start()
     listener.join(30)
     assert heard == ["hello\n"]

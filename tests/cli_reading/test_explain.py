@@ -18,7 +18,13 @@ WITHOUT_CLASS = {
     "hook-failed",
     "interrupted",
     "jobs-left",
+    "no-head",
     "no-match",
+    "not-allowed",
+    "notify-failed",
+    "parameter",
+    "refused",
+    "server",
 }
 
 

@@ -4,8 +4,8 @@ import os
 import shutil
 
 import pytest
-from conftest import scriptflow
 from serving import Server
+from web_project import scriptflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

@@ -139,7 +139,7 @@ def test_the_file_of_tokens_is_for_its_owner_alone(project, server):
 
 @pytest.mark.parametrize("kind", ["link to a file", "link to a folder", "elsewhere", "steps up", "pipe"])
 def test_a_log_outside_the_store_is_not_shown(tmp_path, kind):
-    from conftest import make_project, scriptflow
+    from web_project import make_project, scriptflow
 
     from scriptflow.database import connect
 
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_it_at_once_even_while_many_listen(project):
 
 
 def test_a_port_that_is_taken_is_said_plainly(project, server):
-    from conftest import scriptflow
+    from web_project import scriptflow
 
     done = scriptflow(project, "serve", "--port", str(server.port), code=2)
     assert f"cannot listen on 127.0.0.1:{server.port}" in done.stderr
@@ -215,14 +215,14 @@ def test_a_port_that_is_taken_is_said_plainly(project, server):
 
 
 def test_other_machines_are_not_let_in_without_tokens_of_ones_own(project):
-    from conftest import scriptflow
+    from web_project import scriptflow
 
     done = scriptflow(project, "serve", "--host", "0.0.0.0", "--port", "0", code=2)
     assert "lets other machines in" in done.stderr
 
 
 def test_where_nothing_ran_it_says_so(tmp_path):
-    from conftest import scriptflow
+    from web_project import scriptflow
 
     assert "nothing has been run here yet" in scriptflow(tmp_path, "serve", code=2).stderr
 

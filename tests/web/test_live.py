@@ -3,8 +3,8 @@
 import json
 import time
 
-from conftest import scriptflow
 from serving import Server
+from web_project import scriptflow
 
 
 def next_of(events, wanted, limit_s=15):
@@ -89,7 +89,7 @@ def test_cancel_on_the_page_stops_the_live_run(live):
 
 
 def test_a_project_that_was_never_run_shows_up_when_it_is(tmp_path):
-    from conftest import make_project
+    from web_project import make_project
 
     folder = make_project(tmp_path)
     scriptflow(folder, "run", "paper")
