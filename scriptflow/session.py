@@ -286,11 +286,16 @@ def keep_log(path: str) -> None:
     """Let what we log go to a file of the store, once a process; nothing of it belongs on the screen."""
     import logging
 
+    class Log(logging.FileHandler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with suppress(OSError):  # the store may be gone by now, and a line of log must not end what writes it
+                super().emit(record)
+
     logger = logging.getLogger("scriptflow")
     if not logger.handlers:
         handler: logging.Handler = logging.NullHandler()
         with suppress(OSError):
-            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
+            handler = Log(path, encoding="utf-8", errors="backslashreplace", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False

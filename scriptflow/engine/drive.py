@@ -12,6 +12,7 @@ import gc
 import signal
 import sys
 import threading
+from contextvars import copy_context
 
 from scriptflow.engine.flow import resumed
 from scriptflow.errors import ScriptflowError
@@ -42,6 +43,7 @@ class Driver:
         self.head = head
         self.stopped_by = ""
         self._coroutine = coroutine
+        self._context = copy_context()  # one for the whole flow, with and without a loop: what it sets, it may reset
         self._debug = debug
         self._runner: Runner | None = None
         self._task: Task[Any] | None = None
@@ -104,7 +106,7 @@ class Driver:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            self._first = self._coroutine.send(None)
+            self._first = self._context.run(self._coroutine.send, None)
         except StopIteration as stop:
             return True, stop.value
         except ScriptflowError as error:
@@ -147,7 +149,7 @@ class Driver:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        task = self._task or loop.create_task(self._flow(), name="flow")
+        task = self._task or loop.create_task(self._flow(), name="flow", context=self._context)
         self._task = task
         if self._stopping:
             self._stop(self.stopped_by)
@@ -190,7 +192,7 @@ class Driver:
 
         loop = self._make_loop()
         asyncio._set_running_loop(loop)
-        self._task = loop.create_task(self._flow(), name="flow")
+        self._task = loop.create_task(self._flow(), name="flow", context=self._context)
         asyncio.tasks._enter_task(loop, self._task)
 
     def _stop_pretending(self) -> None:

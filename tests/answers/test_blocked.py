@@ -47,7 +47,8 @@ def test_each_cause_of_waiting_is_told(running):
     assert code == "running"
     assert detail.startswith("it is running: job 1 on local since ")
     assert blocked(running, "last") == [("waits-for", "slow, which is running on local")]
-    ((code, detail),) = blocked(running, "other")
+    # How much room there is, is recorded a moment after the first job began.
+    ((code, detail),) = until(lambda: [one for one in blocked(running, "other") if "room for" in one[1]])
     assert (code, detail[:25]) == ("no-room", "local has 1 in flight (ro")
     assert "slow, which is running on local" in running("why", "last", "--blocked").stdout
 
