@@ -49,7 +49,7 @@ class TaskQueued(Event):
 
 @frozen
 class JobStarted(Event):
-    """A job was handed to an executor."""
+    """A job was handed to an executor; ``command`` is filled only when a listener wants detail."""
 
     task: str
     group: str

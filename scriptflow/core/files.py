@@ -40,7 +40,7 @@ class Files:
 
     def absolute(self, path: str) -> str:
         """Return the full path of a declared one."""
-        return path if path[0] == "/" or os.path.isabs(path) else self.prefix + path
+        return path if path[0] == "/" or (os.name == "nt" and os.path.isabs(path)) else self.prefix + path
 
     def relative(self, path: str) -> str:
         """Return a path below the folder relative to it, any other as it is: one file has one name."""

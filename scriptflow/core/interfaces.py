@@ -176,7 +176,7 @@ class Listener(Protocol):
     """Hears every event, on the head's thread, in order. Must be quick, must not raise."""
 
     wants_names: bool
-    """Whether events should carry the names of skipped tasks."""
+    """Whether events should carry the names of skipped tasks and the commands of jobs."""
 
     def hear(self, event: Event) -> None:
         """Take one event."""

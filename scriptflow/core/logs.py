@@ -6,6 +6,7 @@ import os
 
 _NAME_LIMIT = 100
 _TAIL_BYTES = 16 * 1024
+_KEPT = bytes([code if (chr(code).isalnum() and code < 128) or chr(code) in "-_=+,." else 95 for code in range(256)])
 
 
 def log_path(folder: str, run: str, task: str, attempt: int) -> str:
@@ -27,7 +28,7 @@ def log_path(folder: str, run: str, task: str, attempt: int) -> str:
 def _safe(task: str) -> str:
     import hashlib
 
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_=+,.") else "_" for c in task).lstrip(".")
+    kept = task.encode("ascii", "replace").translate(_KEPT).decode().lstrip(".")
     digest = hashlib.sha256(task.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept[:_NAME_LIMIT]}-{digest}"
 

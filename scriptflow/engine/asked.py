@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scriptflow.core.job import Resources
+from scriptflow.core.job import PLAIN, Resources
 from scriptflow.core.units import bytes_of, seconds_of
 from scriptflow.errors import Cycle, ResourcesImpossible, TaskError
 
@@ -23,6 +23,8 @@ _STORE = ".scriptflow/"
 
 def resources_of(task: Task) -> Resources:
     """Return what a task's jobs need."""
+    if not task._options:
+        return PLAIN
     memory, walltime = task.get("memory"), task.get("walltime")
     return Resources(
         cpus=task.get("cpus"),

@@ -24,7 +24,7 @@ def job_of(life: Life, number: int, run: str, log: str) -> Job:
     head, task, pool = life.head, life.task, life.pool
     assert pool is not None  # noqa: S101 (it has been given room)
     get = task.get
-    env = {str(name): str(value) for name, value in (get("env") or {}).items()}
+    env = {str(name): str(value) for name, value in given.items()} if (given := get("env")) else {}
     if pool.env is not None:
         env = {**pool.env, "SCRIPTFLOW_JOB": f"{run}:{number}", **env}
     if life.gpus:

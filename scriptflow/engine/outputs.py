@@ -23,12 +23,13 @@ _LONG_NAME = _LONGEST_NAME // 4
 
 def marker(path: str) -> str:
     """Return the marker's path for an output's."""
-    folder, name = os.path.split(path)
+    at = max(path.rfind("/"), path.rfind(os.sep)) + 1
+    name = path[at:]
     if len(name) > _LONG_NAME and len(os.fsencode(name)) > _LONGEST_NAME:
         import hashlib
 
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return os.path.join(folder, f".{name}.sf-part")
+    return f"{path[:at]}.{name}.sf-part"
 
 
 def is_marked(path: str) -> bool:

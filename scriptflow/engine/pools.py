@@ -124,7 +124,9 @@ class Pools(Generic[Item]):
         """Return everyone who can start now, with pool and gpu ids; their room is taken."""
         started: list[tuple[Item, Pool, tuple[str, ...]]] = []
         while True:
-            lines = sorted((line for line in self._lines.values() if line.heap), key=lambda line: line.heap[0][:2])
+            lines = [line for line in self._lines.values() if line.heap]
+            if len(lines) > 1:
+                lines.sort(key=lambda line: line.heap[0][:2])
             if not lines or not self._take_first(lines, started):
                 return started
 

@@ -138,7 +138,8 @@ class Teller:
         self._tell(
             JobStarted(
                 at=time(), task=life.name, group=life.group, job=job.number, attempt=life.attempt, executor=pool.name,
-                command=command_line(life.task, life.head.folder), log=job.log, reasons=life.reason_pairs(),
+                command=command_line(life.task, life.head.folder) if self.bus.wants_names else "", log=job.log,
+                reasons=life.reason_pairs(),
             )
         )  # fmt: skip
 

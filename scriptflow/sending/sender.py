@@ -62,8 +62,6 @@ class Sender:
         wish: hands on what somebody asked for at the server: ``wish(kind, body)``; None: nobody may.
     """
 
-    wants_names = False
-
     def __init__(
         self,
         server: Server,
@@ -74,6 +72,7 @@ class Sender:
         wish: Callable[[str, dict[str, Any]], object] | None = None,
     ) -> None:
         self._server = server
+        self.wants_names = server.detail in ("tasks", "logs")
         self._url = f"{server.url}/api/v1/ingest"
         self._headers = {"Content-Type": "application/json", "User-Agent": "scriptflow"}
         if token:

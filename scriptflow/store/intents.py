@@ -7,11 +7,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from scriptflow.core.records import JobStart, Seen
 
+_encode: Callable[[object], str] | None = None
 _START = (
     "job", "run", "task", "key", "manifest", "attempt", "executor", "started", "log", "reasons", "group", "cpus",
     "memory_bytes", "gpus", "outputs",
@@ -21,9 +22,12 @@ _SEEN = ("path", "role", "size", "mtime_ns", "ctime_ns", "inode", "sha256", "rac
 
 def dump(starts: Sequence[JobStart]) -> str:
     """Write starts as one text."""
-    import json  # not at the top: a run without work does without
+    global _encode
+    if _encode is None:
+        import json  # not at the top: a run without work does without
 
-    return json.dumps([_plain(start) for start in starts])
+        _encode = json.JSONEncoder(check_circular=False).encode
+    return _encode([_plain(start) for start in starts])
 
 
 def load(text: str) -> list[JobStart]:

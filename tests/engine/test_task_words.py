@@ -111,7 +111,7 @@ def test_several_calls_of_input_add_up_and_output_replaces():
     "bad",
     [
         {"cmd": None}, {"cmd": []}, {"cmd": 5}, {"cmd": ["a", None]}, {"cmd": {"a": 1}}, {"cmd": b"true"},
-        {"inputs": [3]}, {"outputs": 3}, {"outputs": ""}, {"inputs": "a\0b"}, {"outputs": [b"o"]}, {"inputs": {"a", 3}},
+        {"inputs": [3]}, {"outputs": 3}, {"outputs": ""}, {"inputs": "a\0b"}, {"outputs": [b"o"]}, {"inputs": {3}},
         {"outputs": {"g": {"h": "o"}}}, {"cpus": -1}, {"cpus": "2"}, {"cpus": 1.5}, {"gpus": -1}, {"retries": -1},
         {"retries": "3"}, {"memory": "lots"}, {"memory": -1}, {"walltime": "soon"}, {"timeout": -5}, {"timeout": "x"},
         {"retry_delay": "never"}, {"priority": "high"}, {"check": "maybe"}, {"env": ["A=1"]}, {"env": {"A=B": "c"}},
