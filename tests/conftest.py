@@ -3,10 +3,14 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from scriptflow.core import config
 
 os.environ.pop("COLUMNS", None)
+# A machine that is busy with other things is no fault of a test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from scriptflow.core.records import JobEnd, JobRecord, JobStart, Latest, RunCounts, RunStart
 
 _FIRST_WAIT_S = 0.5
-_LONG_WAL = 256 * 1024
 
 
 class SqliteStore:
@@ -297,11 +296,8 @@ class SqliteStore:
         if self._thread.error is not None:
             raise self._in_our_words(self._thread.error)
 
-    def close(self, *, fast: bool = False) -> None:
+    def close(self) -> None:
         """Flush, and give the store free.
-
-        Args:
-            fast: the process ends right after this; what the system then does anyway is left to it.
 
         Raises:
             StoreError: some rows could not be written.
@@ -314,22 +310,21 @@ class SqliteStore:
                 self._thread.stop()
                 if self._thread.error is not None:
                     raise self._in_our_words(self._thread.error)
-            self._leave(tidy=not fast or self._thread is not None)
+            self._leave()
         except sqlite3.Error as error:
             raise database.explain(error, self._path) from error
         finally:
-            if not fast or self._failed is not None:
-                if self._reader is not None:
-                    self._reader.close()
-                self._connection.close()
+            if self._reader is not None:
+                self._reader.close()
+            self._connection.close()
             if self._made and self._taken_back:
                 remove_folder(self._folder)  # while it is locked: no other head can have begun in it
             self._lock.release()
 
-    def _leave(self, *, tidy: bool) -> None:
+    def _leave(self) -> None:
         """Take our name off the lease: the mark of a clean end."""
         leave_lease(self._connection, self._epoch)
-        if not self._network and (tidy or os.path.getsize(self._path + "-wal") > _LONG_WAL):  # noqa: PTH202 (as above)
+        if not self._network:
             # One file to copy, and nothing to read twice next time. A reader at work may stop it: no harm.
             self._connection.execute("PRAGMA busy_timeout=100")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -191,7 +191,7 @@ def test_a_run_without_jobs_begins_no_thread(folder):
     store.end_run("succeeded", RunCounts(skipped=3), "")
     store.flush()
     assert threading.active_count() == before
-    store.close(fast=True)
+    store.close()
     with StoreReader(folder) as reader:
         assert reader.find_run().counts.skipped == 3
 
