@@ -62,6 +62,9 @@ def short_reasons(reasons: Iterable[tuple[str, str]], *, utf8: bool = True) -> s
     if not reasons:
         return ""
     code, detail = reasons[0]
+    if code == "input-changed":
+        head, again, _ = detail.partition("written again, ")  # the times are for `why`
+        detail = f"{head}written again" if again else detail
     first = reason(code, detail if _REASONS.get(code, ("", "", True))[2] else "", utf8=utf8)
     return f"{first} (+{len(reasons) - 1})" if len(reasons) > 1 else first
 
