@@ -59,6 +59,8 @@ class Opened:
         self._executors: dict[str, Executor] = {}
         self._opening: dict[str, list[_Then]] = {}
         self._ids: dict[int, JobId] = {}
+        self._submitting: set[int] = set()
+        self._unwanted: set[int] = set()  # to be cancelled as soon as they have been submitted
         self._over = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,8 +177,11 @@ class Opened:
     async def _drive(self, executor: Executor, job: Job) -> None:
         report = JobReport(state=JobState.LOST, cause=Cause.LOST, ended=time(), detail="nobody waits for it any more")
         try:
+            self._submitting.add(job.number)
             job_id = self._ids[job.number] = await executor.submit(job)
             self._submitted(job.number, job_id, "queued" if hasattr(executor, "heard") else "", "")
+            if job.number in self._unwanted:
+                await executor.cancel(job_id)
             report = await executor.wait(job_id)
             if report.state == JobState.SUCCEEDED:
                 await self._wait_for_files(job.outputs)
@@ -186,6 +191,8 @@ class Opened:
             )
         finally:
             self._ids.pop(job.number, None)
+            self._submitting.discard(job.number)
+            self._unwanted.discard(job.number)
             self._ended(job, report, True)
 
     async def _wait_for_files(self, paths: Sequence[str]) -> None:
@@ -201,6 +208,8 @@ class Opened:
         for number in numbers:
             if number in self._ids:
                 await executor.cancel(self._ids[number])
+            elif number in self._submitting:
+                self._unwanted.add(number)
 
     def _not_launched(self, jobs: Sequence[Job], bug: BaseException) -> None:
         """An executor broke its promise to report instead of raising."""
