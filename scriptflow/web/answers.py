@@ -132,11 +132,6 @@ def page(asked: Asked, document: dict[str, Any], shell: dict[str, Any]) -> bytes
     return text.encode("utf-8", "replace")
 
 
-def projects_page(projects: list[dict[str, str]]) -> bytes:
-    """Return the page that lists projects."""
-    return _templates.get_template("projects.html").render(projects=projects).encode("utf-8", "replace")
-
-
 def json_bytes(document: dict[str, Any]) -> bytes:
     """Return a document as JSON."""
     return json.dumps({"schema": 1, **document}, default=str).encode()

@@ -24,6 +24,12 @@ RAW_LOG = View(
     parameters=(_ATTEMPT,),
 )  # fmt: skip
 
+PROJECTS_VIEW = View(
+    name="projects", page="", path="/projects", answer=data.runs,
+    text="The projects that are shown, each with its newest run.",
+)  # fmt: skip
+"""The one view that is of no project."""
+
 VIEWS = (
     View(
         name="runs", page="/", path="/runs", answer=data.runs,

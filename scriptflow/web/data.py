@@ -145,12 +145,15 @@ def shown_state(state: str, record: RunRecord) -> str:
 
 
 def _counts(record: RunRecord, groups: list[Document]) -> RunCounts:
-    """Return the counts of a run; of a live one what rows of jobs say already, since they are written first."""
+    """Return the counts of a run; of a live one what rows of jobs say already, since they are written first.
+
+    Of a run elsewhere there may be only counts, or rows only of what failed.
+    """
     if record.status != "running":
         return record.counts
     return changed(
         record.counts,
-        running=sum(group["running"] for group in groups),
+        running=sum(group["running"] for group in groups) or record.counts.running,
         failed=max(record.counts.failed, sum(group["failed"] for group in groups)),
     )
 

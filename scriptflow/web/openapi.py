@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from scriptflow.web.catalogue import LOG_STREAM, RAW_LOG, VIEWS
+from scriptflow.web.catalogue import LOG_STREAM, PROJECTS_VIEW, RAW_LOG, VIEWS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,7 +54,7 @@ def document(*, actions: bool) -> dict[str, Any]:
     paths[_path(RAW_LOG)] = {"get": _operation(RAW_LOG, "text/plain", {"type": "string"})}
     for path, text in (("/events", "What changes in the store"), ("/runs/{run}/events", "What changes in one run")):
         paths[f"/api/v1{path}"] = {"get": _events(path, text)}
-    for path, text in (("/health", "Whether the server works."), ("/projects", "The projects that are shown.")):
+    for path, text in (("/health", "Whether the server works."), (PROJECTS_VIEW.path, PROJECTS_VIEW.text)):
         paths[f"/api/v1{path}"] = {"get": _plain(path, text)}
     if actions:
         for kind in ("cancel", "retry"):
