@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PATH_TEXTS = {
     "run": "A run: `demo-7`, its own name, a number, `last` or `last~1`.",
+    "flow": "The name of a flow.",
     "task": "The name of a task, quoted whole.",
     "path": "A path as the store has it: relative to the project's folder, or absolute.",
 }
