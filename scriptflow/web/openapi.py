@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from scriptflow.web.catalogue import LOG_STREAM, PROJECTS_VIEW, RAW_LOG, VIEWS
+from scriptflow.web.views import LONGEST
 
 if TYPE_CHECKING:
     from typing import Any
@@ -94,7 +95,7 @@ def _in_path(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)", path)
     return [
         {"name": name, "in": "path", "required": True, "description": _PATH_TEXTS[name],
-         "schema": {"type": "string", "minLength": 1}}
+         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST}}
         for name in names
     ]  # fmt: skip
 
@@ -106,7 +107,7 @@ def _in_query(parameter: Parameter) -> dict[str, Any]:
     if parameter.kind == "integer":
         schema |= {"minimum": parameter.low, "maximum": parameter.high}
     if parameter.kind == "string" and not parameter.words:
-        schema["maxLength"] = 2000
+        schema["maxLength"] = LONGEST
     if parameter.default is not None:
         schema["default"] = parameter.default
     return {"name": parameter.name, "in": "query", "description": parameter.text, "schema": schema}
