@@ -199,7 +199,10 @@ def run_document(asked: Asked, record: RunRecord, counts: RunCounts) -> Document
     }
 
 
-def _seconds(record: RunRecord) -> float:
+def _seconds(record: RunRecord) -> float | None:
+    """Return how long a run took, or has taken so far; None where nobody knows when it was cut short."""
     import time
 
+    if record.ended is None and record.status != "running":
+        return None
     return max(0.0, (record.ended or time.time()) - record.started)

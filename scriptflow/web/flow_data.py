@@ -48,9 +48,7 @@ def flow(asked: Asked) -> Document:
     if not total:
         raise nothing_such(f"no flow {name} has run here", do="look at all runs")
     rows = [run_document(asked, run, run.counts) for run in found]
-    longest = max((row["seconds"] for row in rows), default=0) or 1
-    for row in rows:
-        row["share"] = row["seconds"] / longest
+    longest = _share(rows)
     newest = reader.runs(limit=1, flow=name)[0]
     return {
         "flow": name,
@@ -84,9 +82,7 @@ def _grid(asked: Asked, flow: str | None, most: int) -> Document | None:
             }  # fmt: skip
         columns.append(run_document(asked, run, run.counts))
     names = list(rows)
-    longest = max((column["seconds"] for column in columns), default=0) or 1
-    for column in columns:
-        column["share"] = column["seconds"] / longest
+    _share(columns)
     return {
         "flow": flow,
         "runs": columns,
@@ -96,3 +92,11 @@ def _grid(asked: Asked, flow: str | None, most: int) -> Document | None:
         ],
         "total": len(names),
     }
+
+
+def _share(rows: list[Document]) -> float:
+    """Give each run its share of the longest one's time; return that time."""
+    longest: float = max((row["seconds"] or 0 for row in rows), default=0) or 1
+    for row in rows:
+        row["share"] = (row["seconds"] or 0) / longest
+    return longest
