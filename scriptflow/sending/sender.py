@@ -72,7 +72,7 @@ class Sender:
         wish: Callable[[str, dict[str, Any]], object] | None = None,
     ) -> None:
         self._server = server
-        self.wants_names = server.detail in ("tasks", "logs")
+        self.wants_names = server.detail != "counts"  # with them the command, which is sent of what fails
         self._url = f"{server.url}/api/v1/ingest"
         self._headers = {"Content-Type": "application/json", "User-Agent": "scriptflow"}
         if token:
