@@ -112,14 +112,17 @@ class Session:
             if channels:
                 tellers.append(Herald(settings.notify, channels, store, self._say))
         if settings.server:
+            from functools import partial
+
             from scriptflow.engine.here import user
             from scriptflow.sending.options import read_server, token_of
             from scriptflow.sending.sender import Sender
+            from scriptflow.store.inbox import post
 
             server = read_server(settings.server, self.folder, settings.place_of("server"))
             about = {"user": user(), "pid": os.getpid(), "python": sys.version.split()[0], "version": VERSION}
             if server is not None:
-                tellers.append(Sender(server, token_of(server), store, about, self._say))
+                tellers.append(Sender(server, token_of(server), store, about, self._say, wish=partial(post, store)))
         return tellers
 
     def _note(self, text: str) -> None:

@@ -1,6 +1,6 @@
 """What ``doctor`` looks at: each check looks at one thing and returns what it found, and the mend.
 
-Starts one small job, writes one small file and removes it; leaves everything else as it is.
+Starts one small job, writes one small file and removes it; leaves everything else as it is, and tells nobody.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from scriptflow.core.config import Settings
     from scriptflow.executors.local import LocalExecutor
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -50,10 +51,11 @@ def all_findings(file: str | None) -> Iterator[Finding]:
         yield finding
         if finding.check == "flow file" and finding.state == OK:
             folder = Path(finding.detail).parent
-    executors: dict[str, dict[str, object]] = {"local": {}}
+    loaded = None
     if folder is not None:
-        found, executors = settings(folder)
+        found, loaded = settings(folder)
         yield found
+    executors = {"local": {}} if loaded is None else {name: dict(options) for name, options in loaded.executors.items()}
     # Without a flow file, what can be said of the nearest store, or of this folder, is still worth it.
     store = folder / reading.STORE if folder is not None else reading.store_folder() or reading.here() / reading.STORE
     yield from place(store)
@@ -66,6 +68,11 @@ def all_findings(file: str | None) -> Iterator[Finding]:
             from scriptflow.cli.cluster_checks import batch_executor
 
             yield from batch_executor(name, options, str(store.parent))
+    if loaded is not None and (loaded.notify or loaded.server):
+        from scriptflow.cli import telling_checks
+
+        yield from telling_checks.channels(loaded)
+        yield from telling_checks.server(loaded, str(store.parent))
 
 
 def python() -> Iterator[Finding]:
@@ -94,7 +101,7 @@ def flow_file(file: str | None) -> Iterator[Finding]:
     try:
         loaded = load(path)
     except ScriptflowError as error:
-        yield _failed("flows", error)
+        yield failed("flows", error)
         return
     names = ", ".join(flow.name for flow in loaded.flows)
     late = next((flow for flow in loaded.flows if not flow.is_async), None)
@@ -111,17 +118,16 @@ def flow_file(file: str | None) -> Iterator[Finding]:
         yield Finding(check="flows", state=WARNING, detail="there is none", mend="write `async def flow_NAME():`")
 
 
-def settings(folder: Path) -> tuple[Finding, dict[str, dict[str, object]]]:
-    """Whether all settings are valid, and the executors they name."""
+def settings(folder: Path) -> tuple[Finding, Settings | None]:
+    """Whether all settings are valid, and the settings when they are."""
     from scriptflow.settings_files import load_settings
 
     try:
         loaded = load_settings(str(folder))
     except ScriptflowError as error:
-        return _failed("settings", error), {"local": {}}
+        return failed("settings", error), None
     sources = sorted(set(loaded.origins.values()))
-    executors = {name: dict(options) for name, options in loaded.executors.items()}
-    return Finding(check="settings", state=OK, detail=", ".join(sources) or "all defaults"), executors
+    return Finding(check="settings", state=OK, detail=", ".join(sources) or "all defaults"), loaded
 
 
 # --- the folder and its disk ----------------------------------------------------------------------
@@ -248,9 +254,9 @@ def database(store: Path) -> Iterator[Finding]:
         finally:
             connection.close()
     except ScriptflowError as error:
-        yield _failed("run store", error)
+        yield failed("run store", error)
     except sqlite3.Error as error:
-        yield _failed("run store", explain(error, str(file)))
+        yield failed("run store", explain(error, str(file)))
 
 
 def _holder(store: Path, connection: sqlite3.Connection) -> Finding:
@@ -276,7 +282,7 @@ def local_executor(name: str, options: dict[str, object]) -> Iterator[Finding]:
     try:
         executor = LocalExecutor({key: value for key, value in options.items() if key != "type"})
     except ScriptflowError as error:
-        yield _failed(f"executor {name}", error)
+        yield failed(f"executor {name}", error)
         return
     totals = executor.totals
     memory = "" if totals.memory_bytes is None else f", {size_text(totals.memory_bytes)} memory"
@@ -320,7 +326,8 @@ def _one_job(executor: LocalExecutor) -> Finding:
     return Finding(check="a job", state=OK, detail=f"started, ended and reaped in {seconds * 1000:.0f} ms")
 
 
-def _failed(check: str, error: ScriptflowError) -> Finding:
+def failed(check: str, error: ScriptflowError) -> Finding:
+    """Return what one of our errors says, as a finding."""
     detail = f"error[{error.slug}]: {'; '.join([error.what, *error.why])}"
     return Finding(check=check, state=FAILED, detail=detail, mend=error.do or f"scriptflow explain {error.slug}")
 

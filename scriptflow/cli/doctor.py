@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def command(file: str | None, as_json: bool) -> int:
     """Check what works here, and how to mend what does not.
 
-    Looks at Python, the flow file, the settings, the run store and its disk, and runs one small job.
+    Looks at Python, the flow file, the settings, the run store and its disk, and runs one small job. Of `notify` it
+    looks at the settings, without sending anything; a `server` is asked whether it knows the token.
     Exit code 0 when nothing is broken, else 1.
 
     \b

@@ -125,11 +125,12 @@ class Wishes:
     # --- retry ----------------------------------------------------------------------------------
 
     def _retry(self, wish: Wish) -> Answer:
-        """``{"tasks": [patterns]}``: what waits for its next try is tried now.
+        """``{"run": true}`` or ``{"tasks": [patterns]}``: what of it waits for its next try is tried now.
 
         What failed for good stays so in this run: whoever awaited it has been told, and the flow may have acted on it.
         """
-        chosen = self._chosen(wish)
+        all_of_it = wish.body.get("run") is True
+        chosen = self._head.known() if all_of_it else self._chosen(wish)
         again = [task for task in chosen if isinstance(task._life, Life) and self._head.dispatcher.hurry(task._life)]
         if again:
             return {"ok": True, **_named("again", again)}
@@ -140,6 +141,8 @@ class Wishes:
                 why="the flow has been told of the end, and may have acted on it",
                 do="scriptflow retry  # when this run is over: it runs what failed, and nothing else",
             )
+        if all_of_it:
+            raise UsageError(f"nothing of {self._head.dispatcher.run} has failed so far")
         raise UsageError(f"{_few(chosen)} did not fail", why=[f"{task.name} is {task._state}" for task in chosen[:5]])
 
     # --- submit ---------------------------------------------------------------------------------
@@ -230,6 +233,8 @@ def matches(task: Task, pattern: str) -> bool:
         return task._group == rest
     if colon and kind == "state":
         return str(task._state) == rest
+    if task.name == pattern:  # one with brackets or stars in it does not match itself as a pattern
+        return True
     return fnmatchcase(task.name, pattern) or any(fnmatchcase(str(path), pattern) for path in task._outputs)
 
 

@@ -11,7 +11,7 @@ from scriptflow.hidden import read_private, reveal, without
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, ClassVar, NoReturn
 
     from scriptflow.notices.note import Note
@@ -81,9 +81,27 @@ class Channel:
         Raises:
             Undelivered: whatever went wrong, without the secrets.
         """
+        return self._tried(lambda: self.send(note))
+
+    def check(self) -> str:
+        """Look whether all is there that a note would need, without sending one; return in few words what it is.
+
+        Raises:
+            Undelivered: what is missing, without the secrets.
+        """
+        return self._tried(self.look)
+
+    def look(self) -> str:
+        """Look at each option with its secrets, as ``send`` would; raises what it likes."""
+        for key, kinds in self.options.items():
+            if str in kinds and (self._given.get(key) or self._given.get(f"{key}_file")):
+                self.text(key)
+        return self.kind
+
+    def _tried(self, work: Callable[[], str]) -> str:
         self._secrets.clear()
         try:
-            return self._shown(self.send(note))
+            return self._shown(work())
         except Exception as error:  # noqa: BLE001 (whatever a channel does wrong is told in one way)
             text = getattr(error, "what", None) or str(error) or type(error).__name__
             raise Undelivered(self._shown(text)) from None

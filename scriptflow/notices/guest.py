@@ -6,6 +6,8 @@ from scriptflow.notices.channel import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from scriptflow.notices.note import Note
 
 _TYPES = {"error": "failure", "warning": "warning", "success": "success", "note": "info"}
@@ -18,23 +20,34 @@ class AppriseChannel(Channel):
     options = {"url": (str,)}  # noqa: RUF012 (typed in the base)
     required = ("url",)
 
-    def send(self, note: Note) -> str:
-        """Send it; the service's own limits hold."""
-        import logging
+    def look(self) -> str:
+        """Look whether apprise is there and knows the kind of address."""
+        self._service()
+        return super().look()
 
+    def _service(self) -> Any:  # noqa: ANN401 (apprise comes without types)
         try:
             import apprise
         except ImportError:
             raise RuntimeError("apprise is not installed: pip install 'scriptflow[notify]'") from None
+        service = apprise.Apprise()
+        if not service.add(self.text("url")):
+            raise RuntimeError("apprise does not know this kind of address")
+        return service
+
+    def send(self, note: Note) -> str:
+        """Send it; the service's own limits hold."""
+        import logging
+
         said: list[str] = []
         handler = logging.Handler()
         handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]  # one use
         logger = logging.getLogger("apprise")
         logger.addHandler(handler)
         try:
-            service = apprise.Apprise()
-            if not service.add(self.text("url")):
-                raise RuntimeError("apprise does not know this kind of address")
+            service = self._service()
+            import apprise
+
             done = service.notify(
                 title=note.title, body=note.html or note.text or note.title,
                 body_format=apprise.NotifyFormat.HTML if note.html else apprise.NotifyFormat.TEXT,

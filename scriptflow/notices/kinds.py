@@ -26,15 +26,28 @@ class CommandChannel(Channel):
     options = {"command": (str, list)}  # noqa: RUF012 (typed in the base)
     required = ("command",)
 
+    def look(self) -> str:
+        """Look for the program."""
+        import shutil
+
+        program = self._words()[0]
+        if shutil.which(program) is None:
+            raise RuntimeError(f"there is no program {program}")
+        return f"command {program}"
+
+    def _words(self) -> list[str]:
+        import shlex
+
+        given = self.option("command")
+        return shlex.split(given) if isinstance(given, str) else [str(word) for word in given]
+
     def send(self, note: Note) -> str:
         """Run it to its end; an exit code other than 0 is a failure."""
-        import shlex
         import signal
         import subprocess
         from contextlib import suppress
 
-        given = self.option("command")
-        words = shlex.split(given) if isinstance(given, str) else [str(word) for word in given]
+        words = self._words()
         parts = {"EVENT": note.event, "TITLE": note.title, "TEXT": note.text, "LEVEL": note.level, "RUN": note.run}
         environ = {**os.environ, **{f"SCRIPTFLOW_NOTE_{key}": value.replace("\0", "") for key, value in parts.items()}}
         child = subprocess.Popen(
@@ -76,6 +89,12 @@ class WebhookChannel(Channel):
             headers["Authorization"] = f"Bearer {self.text('token')}"
         post(self.text("url"), body, headers, self.timeout_s)
         return "accepted"
+
+    def look(self) -> str:
+        """Look at the address, the token and each header."""
+        for name in self.option("headers", {}):
+            self._header(str(name))
+        return super().look()
 
     def _header(self, name: str) -> str:
         from scriptflow.hidden import reveal

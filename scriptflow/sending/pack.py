@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from scriptflow.core.events import Event, JobRetried, JobStarted, Progress, RunEnded, TaskEnded, TasksSkipped
     from scriptflow.core.job import JobReport
 
-MOST_ROWS = 1000
-MOST_BYTES = 256 * 1024
-"""How large the rows of a batch may be before it is closed; one row more may come on top."""
+MOST_ROWS = 4000
+MOST_BYTES = 1024 * 1024
+"""How large the rows of a batch may be, about, before it is closed: a request costs more than a thousand rows."""
+LONGEST = 1536 * 1024
+"""How long a batch may be as it is written; one that is longer is sent in parts."""
 LOG_BYTES = 64 * 1024
 """How much of the end of each log is sent where logs are."""
 
@@ -72,25 +74,35 @@ class Packer:
             if tell is not None:
                 tell(event)
                 if self._bytes >= MOST_BYTES or len(self._started) + len(self._ended) >= MOST_ROWS:
-                    yield self._batch()
+                    yield from self._batches()
         state = self._state()
         if self._started or self._ended or state != self._told:
             self._told = state
-            yield self._batch()
+            yield from self._batches()
 
     def heartbeat(self) -> bytes:
         """Return a sign of life: a batch without number and rows."""
         return json.dumps({**self._head, "batch": 0, **self._state()}).encode()
 
-    def _batch(self) -> tuple[int, bytes, bool]:
-        self._number += 1
-        rows = bool(self._started or self._ended)
-        document = {
-            **self._head, "batch": self._number, **self._state(), "started": self._started, "ended": self._ended
-        }  # fmt: skip
-        content = json.dumps(document).encode()
+    def _batches(self) -> Iterator[tuple[int, bytes, bool]]:
+        started, ended = self._started, self._ended
         self._started, self._ended, self._bytes = [], [], 0
-        return self._number, content, rows
+        yield from self._sized(started, ended)
+
+    def _sized(self, started: list[dict[str, Any]], ended: list[dict[str, Any]]) -> Iterator[tuple[int, bytes, bool]]:
+        """Make one batch of rows, or several: text that is not plain grows sixfold when it is written."""
+        number = self._number + 1
+        document = {**self._head, "batch": number, **self._state(), "started": started, "ended": ended}
+        content = json.dumps(document).encode()
+        if len(content) <= LONGEST or len(started) + len(ended) < 2:
+            self._number = number
+            yield number, content, bool(started or ended)
+        elif started and ended:  # a job begins before it ends
+            yield from self._sized(started, [])
+            yield from self._sized([], ended)
+        else:
+            for half in (slice(None, len(started or ended) // 2), slice(len(started or ended) // 2, None)):
+                yield from self._sized(started[half], ended[half])
 
     def _state(self) -> dict[str, Any]:
         counts = self._counts

@@ -72,7 +72,7 @@ class Sender:
         wish: Callable[[str, dict[str, Any]], object] | None = None,
     ) -> None:
         self._server = server
-        self.wants_names = server.detail in ("tasks", "logs")
+        self.wants_names = server.detail != "counts"  # with them the command, which is sent of what fails
         self._url = f"{server.url}/api/v1/ingest"
         self._headers = {"Content-Type": "application/json", "User-Agent": "scriptflow"}
         if token:
@@ -114,7 +114,8 @@ class Sender:
             deadline = monotonic() + EXIT_WAIT_S
             self._packed.wait(EXIT_WAIT_S)
             self._more.set()
-            if not self._away and not self._done.wait(max(0.0, deadline - monotonic())):
+            left_s = 0.0 if self._away else max(0.0, deadline - monotonic())
+            if not self._done.wait(left_s):  # also where it was away: it may be back before our next try was due
                 leave_the_rest(self._url, self._headers, self._store)
         self.tick()
 

@@ -81,6 +81,15 @@ class PageReader(StoreReader):
         rows = self._rows("SELECT flow FROM runs GROUP BY flow ORDER BY max(id) DESC LIMIT ?", (limit,))
         return [from_column(flow) for (flow,) in rows]
 
+    def flow_ends(self, flow: str) -> dict[str, int]:
+        """Return how many runs of a flow ended how; one whose head has died counts as interrupted."""
+        rows = self._rows("SELECT status, count(*) FROM runs WHERE flow = ? GROUP BY 1", (to_column(flow),))
+        ends: dict[str, int] = {}
+        for status, number in rows:
+            word = "interrupted" if status == "running" and self._is_head_dead() else status
+            ends[word] = ends.get(word, 0) + number
+        return ends
+
     def span_of_jobs(self, run_id: int) -> int:
         """Return about how many jobs a run has, without counting them."""
         rows = self._rows(

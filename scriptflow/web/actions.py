@@ -48,8 +48,8 @@ async def act(request: web.Request, project: Project, kind: str) -> web.Response
     def ask() -> dict[str, object] | None:
         request_id = inbox.post(project.folder, kind, body)
         answer = inbox.wait_answer(project.folder, request_id, _WAIT_S)
-        if answer is None:
-            inbox.withdraw(project.folder, request_id)
+        if answer is None and not inbox.withdraw(project.folder, request_id):
+            return {"ok": True, "late": True}  # it is on its way, and cannot be taken back any more
         return answer
 
     await project.answer(("is live", run), look)
@@ -63,7 +63,11 @@ async def act(request: web.Request, project: Project, kind: str) -> web.Response
             why=[str(fact) for fact in why] if isinstance(why, list) else (),
             do=str(answer.get("do") or ""),
         )
-    said = {"cancel": "told to stop", "retry": "will run again"}[kind]
+    said = {"cancel": "told to stop", "retry": "tried again now"}[kind]
+    if answer.get("late"):
+        said = "on its way; no answer yet"
+    elif "said" in answer:  # the head is elsewhere: it was handed on, what became of it is seen on the page
+        said = str(answer["said"])
     return web.Response(
         status=202, body=json_bytes({"said": said, "answer": answer}), content_type="application/json", charset="utf-8"
     )

@@ -95,8 +95,9 @@ def _logline(line: str) -> Markup:
 
 def _run_segments(doc: dict[str, Any]) -> list[tuple[str, float, float]]:
     """Return the parts of a run's bar: what failed first, since few of many would not be seen at the end."""
-    parts = (("failed", "failed"), ("ok", "ran"), ("same", "skipped"), ("stopped", "cancelled"), ("running", "running"))
-    return _segments([(kind, doc[word]) for kind, word in parts], doc["total"])
+    parts = (("failed", "failed"), ("ok", "ran"), ("same", "skipped"), ("stopped", "cancelled"))
+    running = "running" if doc["status"] == "running" else "stopped"
+    return _segments([*[(kind, doc[word]) for kind, word in parts], (running, doc["running"])], doc["total"])
 
 
 def _group_segments(group: dict[str, Any]) -> list[tuple[str, float, float]]:
@@ -130,11 +131,6 @@ def page(asked: Asked, document: dict[str, Any], shell: dict[str, Any]) -> bytes
     template = _templates.get_template(f"{asked.view.name}.html")
     text = template.render(doc=document, asked=asked, link=asked.link, **shell)
     return text.encode("utf-8", "replace")
-
-
-def projects_page(projects: list[dict[str, str]]) -> bytes:
-    """Return the page that lists projects."""
-    return _templates.get_template("projects.html").render(projects=projects).encode("utf-8", "replace")
 
 
 def json_bytes(document: dict[str, Any]) -> bytes:

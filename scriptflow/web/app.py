@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from scriptflow.web import actions, answers, openapi, rawlog, static
-from scriptflow.web.catalogue import LOG_STREAM, RAW_LOG, VIEWS
+from scriptflow.store.inbox import Inbox
+from scriptflow.web import actions, answers, openapi, overview, rawlog, static
+from scriptflow.web.catalogue import LOG_STREAM, PROJECTS_VIEW, RAW_LOG, VIEWS
 from scriptflow.web.feed import Feed
 from scriptflow.web.guard import SCOPE, Guard, NotAllowed, Tokens, add_headers
+from scriptflow.web.ingest import INGEST, add_ingest
 from scriptflow.web.projects import Projects
 from scriptflow.web.views import Asked, nothing_such, read_query
 
@@ -22,16 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from scriptflow.store.pages import PageReader
+    from scriptflow.web.collect import Collector
     from scriptflow.web.guard import Handler
     from scriptflow.web.projects import Project
     from scriptflow.web.views import View
 
+    Folders = Callable[[], Mapping[str, str]]
+
 BODY_LIMIT = 2 << 20
 """How many bytes a request may have."""
-INGEST = "/api/v1/ingest"
-"""Below it heads elsewhere send what happens."""
 PROJECTS = web.AppKey("projects", Projects)
 ALLOW_ACTIONS = web.AppKey("allow_actions", bool)
+COLLECTS = web.AppKey("collects", bool)
+"""Whether runs of heads elsewhere are taken in."""
 
 _BASES = ("", "/p/{project}")
 """What may stand before a path: with one project nothing need to."""
@@ -43,29 +48,44 @@ def make_app(
     tokens: Mapping[str, str],
     allow_actions: bool = False,
     hosts: Iterable[str] = (),
-    ingest: Callable[[web.Application], object] | None = None,
+    ingest: str | None = None,
 ) -> web.Application:
     """Return the web view as an application.
 
     Args:
         projects: maps the name of each project, as it stands in addresses, to the folder of its run store; or what
             gives such a map, when there may be more of them later.
-        tokens: maps what a token allows (``view``, ``action``) to the token.
+        tokens: maps what a token allows (``view``, ``action``, ``ingest``) to the token; who may send may not look.
         allow_actions: whether runs may be cancelled and retried at all.
         hosts: names by which the server may be called, besides ``localhost`` and plain addresses.
-        ingest: adds the addresses below ``/api/v1/ingest``, which see to their own tokens.
+        ingest: the folder in which runs that heads elsewhere send are kept, when they are taken in; their projects
+            are shown beside ``projects``.
     """
     folders = projects if callable(projects) else lambda: projects
-    allowed = {scope: token for scope, token in tokens.items() if allow_actions or scope != "action"}
-    guard = Guard(Tokens(allowed), hosts, own_gates=(INGEST,) if ingest else ())
+    scopes = ("view", "action") if allow_actions else ("view",)
+    allowed = {scope: token for scope, token in tokens.items() if scope in scopes}
+    guard = Guard(Tokens(allowed), hosts, own_gates=() if ingest is None else (INGEST,))
     app = web.Application(middlewares=[guard.middleware], client_max_size=BODY_LIMIT)
+    if ingest is not None:
+        folders = _with_collected(
+            folders, add_ingest(app, ingest, [tokens["ingest"]], Inbox if allow_actions else None)
+        )
     app[PROJECTS] = Projects(folders)
     app[ALLOW_ACTIONS] = allow_actions
+    app[COLLECTS] = ingest is not None
     app.on_response_prepare.append(add_headers)
     app.on_cleanup.append(_close)
-    for add in (*ROUTE_GROUPS, *([ingest] if ingest else [])):
+    for add in ROUTE_GROUPS:
         add(app)
     return app
+
+
+def _with_collected(folders: Folders, collector: Collector) -> Folders:
+    def both() -> Mapping[str, str]:
+        mine = folders()
+        return {**mine, **collector.stores(mine)}
+
+    return both
 
 
 async def _close(app: web.Application) -> None:
@@ -82,13 +102,21 @@ def _add_views(app: web.Application) -> None:
 
 
 async def _start(request: web.Request) -> web.StreamResponse:
-    """Show the runs of the only project, or where there are several, which there are."""
+    """Show the runs of the only project, or where there are or may be several, all projects."""
     projects = request.app[PROJECTS]
-    found = await projects.in_thread(projects.all)
-    if len(found) == 1:
+    if not request.app[COLLECTS] and len(await projects.in_thread(projects.all)) == 1:
         return await _handler(VIEWS[0], as_page=True)(request)
-    rows = [{"title": one.title, "page": f"/p/{quote(one.name)}/"} for one in found]
-    return web.Response(body=answers.projects_page(rows), content_type="text/html", charset="utf-8")
+    return await _overview(request, as_page=True)
+
+
+async def _overview(request: web.Request, *, as_page: bool) -> web.Response:
+    asked = Asked(
+        PROJECTS_VIEW, base="", project="", path={}, may_act=False,
+        given=read_query(PROJECTS_VIEW, [pair for pair in request.query.items() if pair[0] != "token"]),
+    )  # fmt: skip
+    document = await overview.projects(request.app[PROJECTS])
+    body = answers.page(asked, document, _shell(asked)) if as_page else answers.json_bytes(document)
+    return web.Response(body=body, content_type="text/html" if as_page else "application/json", charset="utf-8")
 
 
 def _add_streams(app: web.Application) -> None:
@@ -145,9 +173,7 @@ def _add_single(app: web.Application) -> None:
         return web.json_response(openapi.document(actions=request.app[ALLOW_ACTIONS]))
 
     async def projects(request: web.Request) -> web.Response:
-        found = await request.app[PROJECTS].in_thread(request.app[PROJECTS].all)
-        rows = [{"project": one.name, "title": one.title, "page": f"/p/{quote(one.name)}/"} for one in found]
-        return web.json_response({"schema": 1, "projects": rows, "total": len(rows)})
+        return await _overview(request, as_page=False)
 
     async def raw(request: web.Request) -> web.StreamResponse:
         return await rawlog.send(request, project_of(request), asked_by(request, RAW_LOG))
@@ -214,6 +240,8 @@ def project_of(request: web.Request) -> Project:
     name = request.match_info.get("project")
     project = request.app[PROJECTS].named(name)
     if project is None:
+        if name is None and not request.app[PROJECTS].all():
+            raise nothing_such("nothing has been sent here yet", do="set `server` in a project, and run it")
         raise nothing_such(f"no project {name}" if name else "several projects are shown here", do="choose one of them")
     return project
 

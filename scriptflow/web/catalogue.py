@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scriptflow.store.pages import SORTS, STATES
-from scriptflow.web import data, file_data, graph_data, settings_data, task_data
+from scriptflow.web import data, file_data, flow_data, graph_data, settings_data, task_data
 from scriptflow.web.views import LIMIT, OFFSET, Parameter, View
 
 _RUN_STATES = ("running", "succeeded", "failed", "cancelled", "interrupted")
@@ -24,9 +24,15 @@ RAW_LOG = View(
     parameters=(_ATTEMPT,),
 )  # fmt: skip
 
+PROJECTS_VIEW = View(
+    name="projects", page="", path="/projects", answer=flow_data.runs,
+    text="The projects that are shown, each with its newest run.",
+)  # fmt: skip
+"""The one view that is of no project."""
+
 VIEWS = (
     View(
-        name="runs", page="/", path="/runs", answer=data.runs,
+        name="runs", page="/", path="/runs", answer=flow_data.runs,
         text="Runs, the newest first, and the grid of one flow: its groups by its runs.",
         parameters=(
             _FLOW,
@@ -38,6 +44,11 @@ VIEWS = (
     View(
         name="run", page="/r/{run}", path="/runs/{run}", answer=data.run,
         text="One run: counts, failures with the ends of their logs, groups, what runs, the time left.",
+    ),
+    View(
+        name="flow", page="/flows/{flow}", path="/flows/{flow}", answer=flow_data.flow,
+        text="One flow: its runs and how long each took, how often they ended how, its groups by its runs.",
+        parameters=(LIMIT, OFFSET),
     ),
     View(
         name="groups", page="", path="/runs/{run}/groups", answer=data.groups,

@@ -16,7 +16,7 @@ from scriptflow.store.collected import CollectedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from typing import Any, Protocol
 
     from scriptflow.web.batch import Batch
@@ -24,9 +24,20 @@ if TYPE_CHECKING:
     class Asked(Protocol):
         """What somebody asks of a head."""
 
-        id: str
-        kind: str
-        body: Mapping[str, Any]
+        @property
+        def id(self) -> str:
+            """Where the answer goes."""
+            ...
+
+        @property
+        def kind(self) -> str:
+            """What is asked for."""
+            ...
+
+        @property
+        def body(self) -> Mapping[str, Any]:
+            """The rest of it."""
+            ...
 
     class Inbox(Protocol):
         """Where it lies."""
@@ -66,8 +77,11 @@ class Collector:
         self._turn = threading.Lock()
         os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 (the same)
 
-    def stores(self) -> dict[str, str]:
-        """Map a name for addresses, the project's (with some of its id where two share it), to each store's folder."""
+    def stores(self, taken: Container[str] = ()) -> dict[str, str]:
+        """Map a name for addresses, the project's, to each store's folder.
+
+        Where two share a project's name, or it is one of ``taken``, some of the store's id is added.
+        """
         found: list[tuple[str, str, str]] = []
         for number in sorted(_names(self._folder)):
             for project in sorted(_names(f"{self._folder}/{number}")):
@@ -76,7 +90,7 @@ class Collector:
                     found.append((project, number, store))
         shared = [project for project, _, _ in found]
         return {
-            project if shared.count(project) == 1 else f"{project}-{number[:8]}": store
+            project if shared.count(project) == 1 and project not in taken else f"{project}-{number[:8]}": store
             for project, number, store in found
         }
 
@@ -119,6 +133,7 @@ class Collector:
             used = {id(head.store) for head in self._heads.values()}
             for folder in [folder for folder, store in self._open.items() if id(store) not in used]:
                 self._open.pop(folder).close()
+                self._inboxes.pop(folder, None)
 
     def close(self) -> None:
         """Close all stores."""

@@ -1,4 +1,4 @@
-"""What the pages of runs and their tasks show, as documents: the same for a page and for its JSON.
+"""What the pages of a run and its tasks show, as documents: the same for a page and for its JSON.
 
 Knows the store. Knows nothing of HTTP or of HTML.
 """
@@ -27,60 +27,6 @@ _CARDS = 5
 _LOOKED_AT = 200
 _GROUPS = 60
 _RUNNING = 10
-_COLUMNS = 12
-_ROWS = 30
-_GRID_JOBS = 120_000
-"""How many jobs the grid of runs may have to count."""
-
-
-# --- runs -----------------------------------------------------------------------------------------
-
-
-def runs(asked: Asked) -> Document:
-    """Show the runs that match, the newest first, and the grid of one flow: groups by runs."""
-    reader = asked.reader
-    found, total = reader.runs_page(
-        flow=asked["flow"], state=asked["state"], text=asked["q"], limit=asked["limit"], offset=asked["offset"]
-    )
-    return {
-        "runs": [_run_document(asked, run, run.counts) for run in found],
-        "total": total,
-        "offset": asked["offset"],
-        "limit": asked["limit"],
-        "flows": reader.flow_names(),
-        "grid": _grid(asked, asked["flow"] or (found[0].flow if found else None)),
-    }
-
-
-def _grid(asked: Asked, flow: str | None) -> Document | None:
-    """Lay the groups of a flow against its newest runs: as many as can be counted quickly."""
-    if flow is None:
-        return None
-    reader, counted = asked.reader, 0
-    columns: list[Document] = []
-    rows: dict[str, dict[str, Document]] = {}
-    for run in reader.runs(limit=_COLUMNS, flow=flow):
-        counted += reader.span_of_jobs(run.id)
-        if columns and counted > _GRID_JOBS:
-            break
-        groups = _groups(reader, run)
-        for group in groups:
-            rows.setdefault(group["group"], {})[run.run] = {
-                "state": group["state"], "failed": group["failed"], "total": group["total"],
-            }  # fmt: skip
-        columns.append({**_run_document(asked, run, run.counts), "seconds": _seconds(run)})
-    names = list(rows)
-    longest = max((column["seconds"] for column in columns), default=0) or 1
-    for column in columns:
-        column["share"] = column["seconds"] / longest
-    return {
-        "flow": flow,
-        "runs": columns,
-        "groups": [
-            {"group": name, "cells": [rows[name].get(column["run"]) for column in columns]} for name in names[:_ROWS]
-        ],
-        "total": len(names),
-    }
 
 
 # --- one run --------------------------------------------------------------------------------------
@@ -89,7 +35,7 @@ def _grid(asked: Asked, flow: str | None) -> Document | None:
 def run(asked: Asked) -> Document:
     """Show how a run stands: counts, failures first with the ends of their logs, groups, what runs, time left."""
     reader, record = asked.reader, asked.reader.find_run(asked.path["run"])
-    groups = _groups(reader, record)
+    groups = groups_of(reader, record)
     counts = _counts(record, groups)
     failures, failed = reader.tasks_page(record.id, state="failed", limit=_LOOKED_AT)
     running, _ = (
@@ -98,7 +44,7 @@ def run(asked: Asked) -> Document:
         else ([], 0)
     )
     return {
-        **_run_document(asked, record, counts),
+        **run_document(asked, record, counts),
         "eta_s": eta_s(reader, changed(record, counts=counts)) if record.status == "running" else None,
         "failures": _clusters(asked, failures),
         "failures_total": failed,
@@ -116,11 +62,11 @@ def run(asked: Asked) -> Document:
 def groups(asked: Asked) -> Document:
     """Show the groups of a run: how many tasks of each are where."""
     record = asked.reader.find_run(asked.path["run"])
-    found = _groups(asked.reader, record)
+    found = groups_of(asked.reader, record)
     return {"run": record.run, "groups": found, "total": len(found)}
 
 
-def _groups(reader: PageReader, record: RunRecord) -> list[Document]:
+def groups_of(reader: PageReader, record: RunRecord) -> list[Document]:
     """Count the tasks of each group by what became of them, the groups in the order they began."""
     found: dict[str, Document] = {}
     for name, state, number, mean in reader.groups(record.id):
@@ -145,12 +91,15 @@ def shown_state(state: str, record: RunRecord) -> str:
 
 
 def _counts(record: RunRecord, groups: list[Document]) -> RunCounts:
-    """Return the counts of a run; of a live one what rows of jobs say already, since they are written first."""
+    """Return the counts of a run; of a live one what rows of jobs say already, since they are written first.
+
+    Of a run elsewhere there may be only counts, or rows only of what failed.
+    """
     if record.status != "running":
         return record.counts
     return changed(
         record.counts,
-        running=sum(group["running"] for group in groups),
+        running=sum(group["running"] for group in groups) or record.counts.running,
         failed=max(record.counts.failed, sum(group["failed"] for group in groups)),
     )
 
@@ -190,9 +139,9 @@ def tasks(asked: Asked) -> Document:
         limit=asked["limit"],
         offset=asked["offset"],
     )
-    all_groups = _groups(asked.reader, record)
+    all_groups = groups_of(asked.reader, record)
     return {
-        **_run_document(asked, record, _counts(record, all_groups)),
+        **run_document(asked, record, _counts(record, all_groups)),
         "tasks": [_task_row(asked, record, job) for job in found],
         "matching": total,
         "with_jobs": sum(group["total"] for group in all_groups),
@@ -228,7 +177,8 @@ def name_in_address(job: JobRecord) -> str:
     return job.task if is_plain(job.task) else f"~{job.job}"
 
 
-def _run_document(asked: Asked, record: RunRecord, counts: RunCounts) -> Document:
+def run_document(asked: Asked, record: RunRecord, counts: RunCounts) -> Document:
+    """Return what every page says of a run."""
     total = counts.ran + counts.skipped + counts.failed + counts.cancelled
     total += counts.queued + counts.running + counts.waiting
     return {
@@ -249,7 +199,10 @@ def _run_document(asked: Asked, record: RunRecord, counts: RunCounts) -> Documen
     }
 
 
-def _seconds(record: RunRecord) -> float:
+def _seconds(record: RunRecord) -> float | None:
+    """Return how long a run took, or has taken so far; None where nobody knows when it was cut short."""
     import time
 
+    if record.ended is None and record.status != "running":
+        return None
     return max(0.0, (record.ended or time.time()) - record.started)

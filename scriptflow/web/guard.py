@@ -80,7 +80,7 @@ class Guard:
 
     def __init__(self, tokens: Tokens, hosts: Iterable[str] = (), *, own_gates: Iterable[str] = ()) -> None:
         self._tokens = tokens
-        self._open = (*OPEN, *own_gates)
+        self._own_gates = tuple(own_gates)
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
         self._wrong: dict[str, tuple[float, int]] = {}
 
@@ -90,7 +90,7 @@ class Guard:
         try:
             self._check_host(request)
             self._check_origin(request)
-            if not request.path.startswith(self._open):
+            if not request.path.startswith(OPEN) and not self._has_own_gate(request.path):
                 answer = self._log_in(request)
                 if answer is not None:
                     return answer
@@ -109,6 +109,9 @@ class Guard:
             return error_answer(
                 request, 500, ScriptflowError("something went wrong here", do="look at the server's log")
             )
+
+    def _has_own_gate(self, path: str) -> bool:
+        return any(path == gate or path.startswith(f"{gate}/") for gate in self._own_gates)
 
     def _check_host(self, request: web.Request) -> None:
         """Refuse other names than ours: a page from elsewhere may have its name point at this machine."""

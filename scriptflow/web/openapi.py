@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from scriptflow.web.catalogue import LOG_STREAM, RAW_LOG, VIEWS
+from scriptflow.web.catalogue import LOG_STREAM, PROJECTS_VIEW, RAW_LOG, VIEWS
+from scriptflow.web.views import LONGEST
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _PATH_TEXTS = {
     "run": "A run: `demo-7`, its own name, a number, `last` or `last~1`.",
+    "flow": "The name of a flow.",
     "task": "The name of a task, quoted whole.",
     "path": "A path as the store has it: relative to the project's folder, or absolute.",
 }
@@ -54,7 +56,7 @@ def document(*, actions: bool) -> dict[str, Any]:
     paths[_path(RAW_LOG)] = {"get": _operation(RAW_LOG, "text/plain", {"type": "string"})}
     for path, text in (("/events", "What changes in the store"), ("/runs/{run}/events", "What changes in one run")):
         paths[f"/api/v1{path}"] = {"get": _events(path, text)}
-    for path, text in (("/health", "Whether the server works."), ("/projects", "The projects that are shown.")):
+    for path, text in (("/health", "Whether the server works."), (PROJECTS_VIEW.path, PROJECTS_VIEW.text)):
         paths[f"/api/v1{path}"] = {"get": _plain(path, text)}
     if actions:
         for kind in ("cancel", "retry"):
@@ -93,7 +95,7 @@ def _in_path(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)", path)
     return [
         {"name": name, "in": "path", "required": True, "description": _PATH_TEXTS[name],
-         "schema": {"type": "string", "minLength": 1}}
+         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST}}
         for name in names
     ]  # fmt: skip
 
@@ -105,7 +107,7 @@ def _in_query(parameter: Parameter) -> dict[str, Any]:
     if parameter.kind == "integer":
         schema |= {"minimum": parameter.low, "maximum": parameter.high}
     if parameter.kind == "string" and not parameter.words:
-        schema["maxLength"] = 2000
+        schema["maxLength"] = LONGEST
     if parameter.default is not None:
         schema["default"] = parameter.default
     return {"name": parameter.name, "in": "query", "description": parameter.text, "schema": schema}

@@ -111,30 +111,32 @@ class Projects:
     """All stores that are shown.
 
     Args:
-        folders: gives the name and folder of each; asked again when a name is looked for that is not known.
+        folders: gives the name and folder of each; asked again when none is named, or one that is not known.
     """
 
     def __init__(self, folders: Callable[[], Mapping[str, str]]) -> None:
         self._folders = folders
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._known: dict[str, Project] = {}
+        self._turn = threading.Lock()
 
     def rescan(self) -> None:
-        """Take in stores that came and drop those that went."""
-        folders = self._folders()
-        for name, folder in folders.items():
-            known = self._known.get(name)
-            if known is None or known.folder != folder:
-                self._known[name] = Project(name, folder, self._pool)
-        for name in [name for name in self._known if name not in folders]:
-            self._known.pop(name).close()
+        """Take in stores that came and drop those that went; may be called from several threads."""
+        with self._turn:
+            folders = self._folders()
+            gone = [name for name, known in self._known.items() if folders.get(name) != known.folder]
+            for name in gone:
+                self._known.pop(name).close()
+            for name, folder in folders.items():
+                if name not in self._known:
+                    self._known[name] = Project(name, folder, self._pool)
 
     def named(self, name: str | None) -> Project | None:
         """Return one by name; without a name the only one there is."""
         if name is None:
-            if not self._known:
-                self.rescan()
-            return next(iter(self._known.values())) if len(self._known) == 1 else None
+            self.rescan()  # a second one may have come: which is meant is not clear any more
+            known = list(self._known.values())
+            return known[0] if len(known) == 1 else None
         if name not in self._known:
             self.rescan()
         return self._known.get(name)
@@ -142,7 +144,8 @@ class Projects:
     def all(self) -> list[Project]:
         """Return all of them, by name."""
         self.rescan()
-        return [self._known[name] for name in sorted(self._known)]
+        with self._turn:
+            return [self._known[name] for name in sorted(self._known)]
 
     async def in_thread(self, ask: Callable[[], Answer]) -> Answer:
         """Call what may wait for a disk, on a thread."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HEADER_S = 20.0
 """How long a request may take to arrive, and a connection may be idle."""
 _LINGER_S = 0.3
+_LINE = 32 * 1024
+"""How long a request's first line may be: a few parameters, each sign of them in twelve bytes."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,7 +78,8 @@ async def _serve(app: web.Application, sock: socket.socket, ready: Callable[[], 
     made = runner.server
     assert made is not None  # noqa: S101 (setup has made it)
     server = await loop.create_server(
-        lambda: _Handler(made, loop=loop, keepalive_timeout=HEADER_S, auto_decompress=False), sock=sock
+        lambda: _Handler(made, loop=loop, keepalive_timeout=HEADER_S, auto_decompress=False, max_line_size=_LINE),
+        sock=sock,
     )
     ready()
     try:

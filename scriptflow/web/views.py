@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 500
 """How many rows of a list one answer may have."""
-_LONGEST = 2000
+LONGEST = 500
+"""How many characters a parameter may have: each may take twelve bytes in an address, which must not be too long."""
 
 
 class BadParameter(UsageError):
@@ -61,7 +62,7 @@ class Parameter:
             value = int(text)
             if self.low <= value <= self.high:
                 return value
-        if self.kind == "string" and (text in self.words or not self.words) and len(text) <= _LONGEST:
+        if self.kind == "string" and (text in self.words or not self.words) and len(text) <= LONGEST:
             return text
         allowed = ", ".join(self.words) or (
             f"{self.kind} from {self.low} to {self.high}" if self.kind == "integer" else self.kind
@@ -178,8 +179,12 @@ def _query(values: Mapping[str, object]) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name can stand in an address as it is: text, and no step to another folder."""
-    return name not in ("", ".", "..") and not any("\ud800" <= sign <= "\udfff" or sign == "\0" for sign in name)
+    """Whether a name can stand in an address as it is: text, not too long, and no step to another folder."""
+    return (
+        name not in ("", ".", "..")
+        and len(name) <= LONGEST
+        and not any("\ud800" <= sign <= "\udfff" or sign == "\0" for sign in name)
+    )
 
 
 def nothing_such(what: str, do: str = "") -> NotFound:

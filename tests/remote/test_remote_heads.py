@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from parties import TOKEN, wait_until
 
+from scriptflow.core.events import JobStarted, TaskEnded
+from scriptflow.core.fingerprint import Manifest
 from scriptflow.sending import spool as spooling
+from scriptflow.sending.pack import Packer
 from scriptflow.sending.spool import Spool
 
 
@@ -49,7 +52,9 @@ def test_failures_send_the_failed_tasks_alone(project, server):
     project.sends(server.url, detail="failures")
     project("run", code=1)
     (run,) = ended(server)
-    assert [job.task for job in server.jobs(run)] == ["part-0"]
+    (job,) = server.jobs(run)
+    assert job.task == "part-0"
+    assert "echo part 0" in Manifest(job.manifest).command
 
 
 def test_logs_are_sent_where_they_are_asked_for(project, server):
@@ -249,3 +254,27 @@ def test_names_of_stray_bytes_and_of_any_length_arrive(project, server):
     project("run")
     (run,) = ended(server)
     assert [job.task[:6] for job in server.jobs(run)] == ["stray-", "xxxxxx"]
+
+
+def test_batch_that_grows_too_long_when_it_is_written_is_sent_in_parts(tmp_path):
+    packer = Packer({"schema": 1}, "logs")
+    events = []
+    for job in range(1, 13):
+        log = tmp_path / f"{job}.log"
+        log.write_bytes(b"\x1b" * (64 << 10))
+        events += [
+            JobStarted(
+                at=1.0, task=f"t-{job}", group="", job=job, attempt=1, executor="local", command="true", log=str(log),
+                reasons=(),
+            ),
+            TaskEnded(
+                at=2.0, task=f"t-{job}", group="", state="succeeded", job=job, attempt=1, attempts=1, seconds=1.0,
+                report=None, log=str(log), reasons=(),
+            ),
+        ]  # fmt: skip
+    made = list(packer.batches(events))
+    assert max(len(content) for _, content, _ in made) < 2 << 20
+    assert [number for number, _, _ in made] == list(range(1, len(made) + 1))
+    read = [json.loads(content) for _, content, _ in made]
+    assert [row["job"] for batch in read for row in batch["started"]] == list(range(1, 13))
+    assert [row["job"] for batch in read for row in batch["ended"]] == list(range(1, 13))

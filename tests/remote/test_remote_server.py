@@ -6,6 +6,8 @@ import subprocess
 import pytest
 from parties import TOKEN, wait_until
 
+from scriptflow.store import inbox
+
 HEAD = "0123456789abcdef" * 2
 BATCH = {
     "schema": 1, "head": HEAD, "store": "f" * 32, "project": "paper", "batch": 1,
@@ -175,7 +177,6 @@ def test_hostile_names_are_kept_as_text(server):
 
 
 def test_what_is_asked_of_a_head_is_told_until_it_says_that_it_has_heard_it(server):
-    inbox = pytest.importorskip("scriptflow.store.inbox")
     server.start()
     server.post("/api/v1/ingest", BATCH)
     folder = server.stores()["paper"]
@@ -189,7 +190,6 @@ def test_what_is_asked_of_a_head_is_told_until_it_says_that_it_has_heard_it(serv
 
 
 def test_what_is_asked_of_a_run_that_is_over_is_refused(server):
-    inbox = pytest.importorskip("scriptflow.store.inbox")
     server.start()
     server.post("/api/v1/ingest", BATCH)
     folder = server.stores()["paper"]

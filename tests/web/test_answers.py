@@ -1,13 +1,20 @@
 """Pages and their JSON over a real store, through a real server."""
 
 import json
+import sqlite3
 from urllib.parse import quote
 
 import pytest
+from serving import Server
+
+from scriptflow.core.records import RunCounts, RunStart
+from scriptflow.core.states import RunState
+from scriptflow.store.sqlite import SqliteStore
 
 PAGES = {
     "/": "/runs",
     "/r/paper-2": "/runs/paper-2",
+    "/flows/paper": "/flows/paper",
     "/r/last~1": "/runs/last~1",
     "/r/paper-2/tasks?state=failed": "/runs/paper-2/tasks?state=failed",
     "/r/paper-2/t/simulate-5": "/runs/paper-2/tasks/simulate-5",
@@ -136,6 +143,37 @@ def test_runs_are_found_by_flow_state_and_text(server):
     grid = server.json("/runs")["grid"]
     assert [run["run"] for run in grid["runs"]] == ["paper-2", "paper-1"]
     assert grid["groups"][0]["cells"][0]["failed"] == 1
+
+
+def test_a_flow_shows_how_long_its_runs_took_and_how_they_ended(server):
+    document = server.json("/flows/paper")
+    assert [run["run"] for run in document["runs"]] == ["paper-2", "paper-1"]
+    assert max(run["share"] for run in document["runs"]) == 1
+    assert (document["total"], document["ended"]) == (2, {"failed": 2})
+    assert document["argv"][:2] == ["run", "paper"]
+    assert server.ask("/api/v1/flows/none").status == 404
+
+
+def test_the_grid_says_when_it_leaves_out_runs_that_have_too_many_tasks(tmp_path):
+    folder = str(tmp_path / ".scriptflow")
+    for number in range(30):
+        store = SqliteStore.open(folder)
+        store.begin_run(
+            RunStart(
+                flow="many", name=None, tags=(), params={}, argv=(), started=1e9 + number, host="here", user="ada",
+                pid=1, git="", python="3.11", version="1.0",
+            )
+        )  # fmt: skip
+        store.end_run(RunState.SUCCEEDED, RunCounts(), "")
+        store.close()
+    with Server(tmp_path) as server:
+        grid = server.json("/flows/many")["grid"]
+        assert (len(grid["runs"]), grid["left_out"]) == (25, 0)
+    with sqlite3.connect(f"{folder}/runs.db") as connection:  # as if each had had many jobs
+        connection.execute("UPDATE runs SET first_job = 1, last_job = 50000")
+    with Server(tmp_path) as server:
+        grid = server.json("/flows/many")["grid"]
+        assert (len(grid["runs"]), grid["left_out"]) == (2, 23)
 
 
 @pytest.mark.parametrize(

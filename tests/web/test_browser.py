@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 PAGES = (
     "/",
+    "/flows/paper",
     "/r/paper-2",
     "/r/paper-2/tasks",
     "/r/paper-2/t/simulate-5",

@@ -12,6 +12,12 @@ export function watch(address, prepare) {
   const light = document.querySelector("#live");
   const show = (state, words) => { light.dataset.state = state; light.textContent = words; };
   const changed = () => ask(prepare, show);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) changed(); });
+  if (address === "poll") {  // a page of many stores: nobody tells of all of them
+    show("poll", "asking every 5 s");
+    setInterval(changed, POLL_MS);
+    return;
+  }
 
   function open() {
     const source = new EventSource(address);
@@ -30,7 +36,6 @@ export function watch(address, prepare) {
     window.addEventListener("pagehide", () => source.close(), { once: true });
   }
   open();
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) changed(); });
 }
 
 // At most one request at a time, two a second, none while nobody looks.
