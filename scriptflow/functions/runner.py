@@ -5,6 +5,7 @@ Knows requests as ``call`` writes them. Knows nothing of workers, logs and recor
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
@@ -45,6 +46,7 @@ class _NoHead:
 
 
 _no_head = _NoHead()
+_signature = functools.cache(inspect.signature)
 
 
 def run(request: str) -> None:
@@ -61,7 +63,7 @@ def run(request: str) -> None:
     function = find(call["module"], call["file"], call["name"], folder, by_import=call["import"])
     codec = Codec(values, restore=lambda data: _restored(data, folder, values))
     arguments = {name: codec.read(json.loads(text)) for name, text in call["arguments"].items()}
-    bound = inspect.BoundArguments(inspect.signature(function), arguments)
+    bound = inspect.BoundArguments(_signature(function), arguments)
     if call["validate"]:
         from scriptflow.functions.decorator import checking
 
