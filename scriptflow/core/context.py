@@ -9,11 +9,14 @@ from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scriptflow.core.interfaces import RunningHead
     from scriptflow.core.task import Task
 
 HEAD: ContextVar[RunningHead | None] = ContextVar("scriptflow_head", default=None)
-PLANNING: ContextVar[bool] = ContextVar("scriptflow_planning", default=False)
+# While a plan is made: answers whether a task would run.
+PLANNING: ContextVar[Callable[[Task], bool] | None] = ContextVar("scriptflow_planning", default=None)
 GROUP: ContextVar[str] = ContextVar("scriptflow_group", default="")
 # Tasks made while no head is current (at import, before a head starts) wait in the default list.
 DECLARED: ContextVar[list[Task]] = ContextVar("scriptflow_declared", default=[])  # noqa: B039 (shared on purpose)

@@ -92,7 +92,7 @@ class Call:
     def name(self) -> str:
         """What the call is called: the function's name and plain arguments, or a digest of those that are not."""
         words = self._words
-        name = "-".join([self.function.name, *words])
+        name = "-".join([self.function.name, *words, *(["validated"] if self.function.validated else [])])
         if "" in words or len(name) > max(_LONGEST_NAME, len(self.function.name)):
             return f"{self.function.name}-{self.digest[:8]}"
         return name

@@ -29,7 +29,7 @@ _REASONS = {
     "interrupted": ("interrupted last time", "interrupted last time: {}", False),
     "upstream": ("upstream changed", "after {}", True),
     "command-changed": ("command changed", "command changed: {}", False),
-    "code-changed": ("code changed", "code changed: {}", True),
+    "code-changed": ("code changed", "code changed", False),  # its detail is two digests
     "params-changed": ("parameters changed", "parameters changed: {}", False),
     "container-changed": ("container changed", "container changed: {}", False),
     "inputs-changed": ("list of inputs changed", "list of inputs changed: {}", False),
