@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from scriptflow.core.task import Task
 
 HEAD: ContextVar[RunningHead | None] = ContextVar("scriptflow_head", default=None)
-# While a plan is made: answers whether a task would run.
-PLANNING: ContextVar[Callable[[Task], bool] | None] = ContextVar("scriptflow_planning", default=None)
+PLANNING: ContextVar[Callable[[Task], bool] | None] = ContextVar("scriptflow_planning", default=None)  # would it run?
 GROUP: ContextVar[str] = ContextVar("scriptflow_group", default="")
 # Tasks made while no head is current (at import, before a head starts) wait in the default list.
 DECLARED: ContextVar[list[Task]] = ContextVar("scriptflow_declared", default=[])  # noqa: B039 (shared on purpose)
@@ -24,8 +23,7 @@ DECLARED: ContextVar[list[Task]] = ContextVar("scriptflow_declared", default=[])
 
 def current_head() -> RunningHead:
     """Return the head in whose run the caller is, starting one where plain asyncio awaits a task."""
-    head = HEAD.get()
-    if head is not None:
+    if (head := HEAD.get()) is not None:
         return head
     from scriptflow.core.registry import implicit_head
 
