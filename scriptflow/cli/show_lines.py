@@ -99,8 +99,10 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
     """Say all that is recorded of a task in one run."""
     from scriptflow.core.fingerprint import Manifest
     from scriptflow.core.units import size_text
+    from scriptflow.papers.called import command_of, is_value, value_of
 
     manifest = Manifest(job.manifest)
+    is_call, folder = "code" in manifest.extra, reading.store_folder_or_fail().parent
     asked = [f"{job.cpus} cpu{'s' * (job.cpus != 1)}"]
     asked += [f"memory {size_text(job.memory_bytes)}"] if job.memory_bytes is not None else []
     asked += [f"{job.gpus} gpu{'s' * (job.gpus != 1)}"] if job.gpus else []
@@ -108,8 +110,8 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
     used += [f"cpu {words.duration(job.cpu_s)}"] if job.cpu_s is not None else []
     where = [job.executor, *([f"job {job.executor_id}"] if job.executor_id else []), *([job.host] if job.host else [])]
     facts = [
-        ("command", manifest.command),
-        *((key, value) for key, value in manifest.extra.items()),
+        ("command", command_of(job.manifest)),
+        *((key, value) for key, value in manifest.extra.items() if not (is_call and key.startswith("param "))),
         ("run", f"{run.run}, {reading.when(job.began or job.started)}, by {run.user}"),
         ("where", ", ".join([*where, *([f"process {job.pid}"] if job.pid else [])])),
         ("group", job.group),
@@ -119,6 +121,7 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
         ("used", ", ".join(used)),
         ("queue", _queue(job)),
         *(("result", f"{name} = {body}") for name, _, body in job.values),
+        *(("value", value_of(folder / seen.path, seen)) for seen in job.files if is_value(seen)),
         ("log", words.shown_path(job.log)),
     ]
     lines = [*_head(look, job.task, job.state, reading.how_it_ended(job), width), *_facts(look, facts, width)]

@@ -38,6 +38,7 @@ _REASONS = {
     "outputs-changed": ("output changed", "output changed: {}", True),
 }
 
+_VALUES = ".scriptflow/values/"
 _CAUSES = {
     "timeout": "timeout",
     "walltime": "walltime reached",
@@ -52,6 +53,8 @@ _CAUSES = {
 
 def reason(code: str, detail: str = "", *, utf8: bool = True) -> str:
     """Say one reason in full: ``input newer: a.csv``."""
+    if code == "output-missing" and detail.startswith(_VALUES):
+        return "no value stored"
     bare, full, _ = _REASONS.get(code, (code.replace("-", " "), code.replace("-", " ") + ": {}", True))
     return escape(full.format(detail) if detail else bare, utf8=utf8)
 
