@@ -39,6 +39,7 @@ _REASONS = {
 }
 
 _VALUES = ".scriptflow/values/"
+_NEAR_THE_END = 5
 _CAUSES = {
     "timeout": "timeout",
     "walltime": "walltime reached",
@@ -132,14 +133,15 @@ def shared_cause(said: str, tail: Iterable[str]) -> str:
     """
     if not said.startswith("exit "):
         return said
-    lines = log_lines(tail, 1)
+    lines = log_lines(tail, _NEAR_THE_END)
+    lines = [line for line in lines if not line.lstrip().startswith(("note: ", "help: "))]  # an error of ours, in a job
     if not lines:
         return said
-    kind, colon, rest = lines[0].partition(":")
+    kind, colon, rest = lines[-1].partition(":")
     last = kind.rpartition(".")[2]
     if colon and last[:1].isupper() and kind.replace(".", "").isidentifier():
         return last + colon + rest  # numpy.linalg.LinAlgError: -> LinAlgError:
-    return lines[0]
+    return lines[-1]
 
 
 def count(number: int) -> str:
