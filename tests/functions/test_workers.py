@@ -281,9 +281,10 @@ def test_a_function_adds_commands_to_its_run_and_waits_for_them(project):
 
         @sf.task
         def parts(n):
-            made = [sf.submit(["sh", "-c", f"echo {i} > p{i}.txt"], outputs=f"p{i}.txt", name=f"p-{i}") for i in range(n)]
+            files = [f"p{i}.txt" for i in range(n)]
+            made = [sf.submit(["sh", "-c", f"echo {i} > {file}"], outputs=file) for i, file in enumerate(files)]
             assert [one.wait() for one in made] == ["succeeded"] * n
-            return sum(int(Path(f"p{i}.txt").read_text()) for i in range(n))
+            return sum(int(Path(file).read_text()) for file in files)
 
         @sf.task
         def deep(n):
