@@ -52,5 +52,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name == "planning":
         from scriptflow.core.context import PLANNING
 
-        return PLANNING.get()
+        return PLANNING.get() is not None
     raise AttributeError(f"module 'scriptflow' has no attribute {name!r}")

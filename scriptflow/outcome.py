@@ -164,12 +164,13 @@ class Explained:
         upstream: the tasks right before it that would run too.
         executor: the one it names, None where any will do.
         retries: how many more jobs it may have after a failed one.
+        code: the code of its function as it is now, "" where it has none.
     """
 
     def __init__(
         self, *, task: str, run: bool, reasons: tuple[tuple[str, str], ...], last: JobRecord | None, manifest: str,
         files: Sequence[Seen], place: Place | None, by_content: bool, content: Callable[[Seen], str | None],
-        upstream: Sequence[str] = (), executor: str | None = None, retries: int = 0,
+        upstream: Sequence[str] = (), executor: str | None = None, retries: int = 0, code: str = "",
     ) -> None:  # fmt: skip
         self.task = task
         self.run = run
@@ -183,3 +184,4 @@ class Explained:
         self.upstream = tuple(upstream)
         self.executor = executor
         self.retries = retries
+        self.code = code

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from scriptflow.core.context import PLANNING
@@ -143,9 +144,15 @@ def _explained(head: LateHead, task: Task, *, whole: bool) -> Explained:
     return Explained(
         task=life.name, run=state is SUCCEEDED, reasons=life.reason_pairs(), last=last_job(life),
         manifest=life.manifest, files=(*life.inputs, *outputs), place=task.place, by_content=life.by_content,
-        content=head.hashes.of, executor=task.get("executor"), retries=life.retries,
+        content=head.hashes.of, executor=task.get("executor"), retries=life.retries, code=_code_of(head, task),
         upstream=list(dict.fromkeys(str(up.name) for up in head.declared.upstream(task) if up._state is SUCCEEDED)),
     )  # fmt: skip
+
+
+def _code_of(head: Head, task: Task) -> str:
+    """Return the code that a task of a function has now, which no job may have kept yet."""
+    call = task.get("call")
+    return "" if call is None else str(call.function.code(head.folder).text)
 
 
 @contextmanager
@@ -173,7 +180,8 @@ def _gone_through(
         selection=selection_of(settings, options),
     )  # fmt: skip
     reads = _late_reads(head, planner) if isinstance(head, LateHead) else None
-    token = PLANNING.set(True)
+    state_of = head.decide if isinstance(head, LateHead) else attrgetter("_state")
+    token = PLANNING.set(lambda task: state_of(task) is SUCCEEDED)
     head.enter()
     error: Exception | None = None
     driver = Driver(head, flow.function(**params))
@@ -227,15 +235,17 @@ def open_reader(folder: str) -> StoreReader | None:
 
 def _where(error: Exception, flow_file: FlowFile) -> str:
     """Say where a flow ended before its time: the line of its file, and what it lacked."""
-    if isinstance(error, ScriptflowError):
-        return f"{error.place or flow_file.path}: {error.what}"
-    line = 0
-    trace = error.__traceback__
+    inside = flow_file.folder + os.sep
+    place = str(getattr(error, "place", None) or "").removeprefix(inside)
+    trace = error.__traceback__ if not place else None
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == flow_file.path:
-            line = trace.tb_lineno
+        file = trace.tb_frame.f_code.co_filename
+        if file.startswith(inside):
+            place = f"{file.removeprefix(inside)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    place = f"{os.path.basename(flow_file.path)}:{line}"
+    place = place or os.path.basename(flow_file.path)
+    if isinstance(error, ScriptflowError):
+        return f"{place}: {error.what}"
     if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
         path = os.path.abspath(error.filename).removeprefix(flow_file.folder + os.sep)
         return f"{place}: reads {path}, which is not there"

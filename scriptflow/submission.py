@@ -89,7 +89,8 @@ def submit(cmd: Any, **options: Any) -> Submitted:  # noqa: ANN401
         RequestRefused: the run does not take it, for instance since another task makes the same file.
         TaskError: the command or an option is of no use.
     """
-    if HEAD.get() is not None:
+    head = HEAD.get()
+    if head is not None and not getattr(head, "is_absent", False):
         raise UsageError("sf.submit is for the jobs of a flow, not for the flow itself", do="await sf.Task(...)")
     frame = sys._getframe(1)
     try:
@@ -131,6 +132,13 @@ def store_of_this_job() -> tuple[str, str]:
 
 
 def _of_task(task: Task) -> dict[str, Any]:
+    if task.get("call") is not None:
+        raise TaskError(
+            f"task {task.name} calls a function, and only commands can be submitted",
+            why="the live run could not tell when the function's code has changed",
+            do="call the function plainly, or return to the flow what it is to be called with",
+            place=task.place,
+        )
     declared = DECLARED.get()
     if task in declared:
         declared.remove(task)  # it is the live run's now, not one that this process forgot to await

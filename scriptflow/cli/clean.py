@@ -31,7 +31,12 @@ _KEEP = 20
 @option("Do", "--force", is_flag=True, help="Also what was changed by hand, or lies outside the project.")
 @option("Select", "--only", metavar="GLOB", help="Outputs of matching tasks only.")
 @option("Select", "--orphans", is_flag=True, help="Outputs that no task of a flow declares any more.")
-@option("Select", "--runs", is_flag=True, help="Not outputs: old runs, with their logs.")
+@option(
+    "Select",
+    "--runs",
+    is_flag=True,
+    help="Not outputs: old runs with their logs, and values and code that nothing needs.",
+)
 @option("Select", "--logs", is_flag=True, help="Not outputs: the logs of old runs.")
 @option(
     "Select", "--keep", type=click.IntRange(min=1), metavar="N",

@@ -21,27 +21,30 @@ def clean_runs(reader: StoreReader, held: SqliteStore | None, keep: int, flow: s
     """List the runs that are old, with what belongs to them; drop them from the store that is held."""
     from scriptflow.core.units import size_text
     from scriptflow.store.keeping import drop, old_runs
+    from scriptflow.store.spare import spare_values
     from scriptflow.terminal import words
 
     old = old_runs(reader, keep, flow)
-    size = _bytes_of(old.logs)
+    spare = spare_values(reader, old)
+    size = _bytes_of([*old.logs, *spare])
     if held is not None:
         values = drop(held, old)
         size += _bytes_of(values)
-        _remove([*old.logs, *values])  # after their rows: a log without a row harms nobody
+        _remove([*old.logs, *values, *spare])  # after their rows: a log without a row harms nobody
     if as_json:
         document = {"schema": 1, "removed": held is not None, "runs": old.runs, "stay": old.stay}
-        reading.print_document({**document, "jobs": len(old.jobs), "bytes": size})
+        reading.print_document({**document, "jobs": len(old.jobs), "values": len(spare), "bytes": size})
         return 0
     head = "dropped" if held is not None else "would drop"
     runs = f"{words.count(len(old.runs))} run{'' if len(old.runs) == 1 else 's'}"
     jobs = f"{words.count(len(old.jobs))} job{'' if len(old.jobs) == 1 else 's'}"
-    reading.echo_lines([f"{head} {runs}, {jobs}, {size_text(size)} of logs and values"])
+    files = f"{words.count(len(spare))} file{'' if len(spare) == 1 else 's'} of values and code"
+    reading.echo_lines([f"{head} {runs}, {jobs}, {files}, {size_text(size)}"])
     reading.echo_lines([f"  {name}" for name in old.runs])
     if old.stay:
         reading.echo_lines(["newest outputs are theirs, so these stay, without their other jobs"])
         reading.echo_lines([f"  {name}" for name in old.stay])
-    if old.runs or old.jobs:
+    if old.runs or old.jobs or spare:
         _say_how(held is not None)
     return 0
 

@@ -52,8 +52,8 @@ def command(what: str, run: str | None, unfolded: bool, as_json: bool) -> None:
 
 
 def _show_run(reader: StoreReader, run: RunRecord, unfolded: bool, as_json: bool) -> None:
-    jobs = _last_jobs(reader, run)
     if as_json:
+        jobs = _last_jobs(reader, run)
         counts = run.counts
         reading.print_document(
             {
@@ -73,16 +73,20 @@ def _show_run(reader: StoreReader, run: RunRecord, unfolded: bool, as_json: bool
         )
         return
     from scriptflow.cli.show_lines import group_lines, run_lines, task_lines
+    from scriptflow.store.groups import groups_of
 
     look, width = reading.stdout_look(), reading.stdout_width()
     lines = run_lines(look, run, width)
-    if len(jobs) <= _FOLD:  # with their reasons, which are a query each
-        jobs = [reader.job(job.job) or job for job in jobs]
-    if jobs:
-        folded = len(jobs) > _FOLD and not unfolded
-        lines += ["", *(group_lines(look, jobs, width) if folded else task_lines(look, jobs, width))]
-        if folded:
-            lines.append(look.paint(f"folded by group; scriptflow show {look.safe(run.run)} --all lists all", "dim"))
+    groups = groups_of(reader, run.id)
+    tasks = sum(group.tasks for group in groups)
+    if tasks > _FOLD and not unfolded:
+        lines += ["", *group_lines(look, groups, width)]
+        lines.append(look.paint(f"folded by group; scriptflow show {look.safe(run.run)} --all lists all", "dim"))
+    elif tasks:
+        jobs = _last_jobs(reader, run)
+        if tasks <= _FOLD:  # with their reasons, which are a query each
+            jobs = [reader.job(job.job) or job for job in jobs]
+        lines += ["", *task_lines(look, jobs, width)]
     reading.echo_lines(lines)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from scriptflow.core.records import JobRecord, RunRecord, Seen
+    from scriptflow.store.groups import Group
     from scriptflow.terminal.look import Look
 
 _FILES = 20
@@ -61,26 +62,20 @@ def task_lines(look: Look, jobs: Sequence[JobRecord], width: int) -> list[str]:
     return reading.table(look, titles, rows, width=width, soft=(0,))
 
 
-def group_lines(look: Look, jobs: Iterable[JobRecord], width: int) -> list[str]:
-    """Say in one line each how the tasks of a group ended, failures first."""
-    groups: dict[str, list[JobRecord]] = {}
-    for job in jobs:
-        groups.setdefault(job.group, []).append(job)
+def group_lines(look: Look, groups: Iterable[Group], width: int) -> list[str]:
+    """Say in one line each how the tasks of a group ended."""
     rows: list[list[reading.Cell]] = []
-    for name, members in sorted(groups.items(), key=lambda item: -_bad(item[1])):
-        states = [str(job.state) for job in members]
-        bad = _bad(members)
-        worst = next((state for state in _WORST_FIRST if state in states), "succeeded")
+    for group in groups:
+        worst = next((state for state in _WORST_FIRST if state in group.states), "succeeded")
         sign, style = reading.glyph(worst, look)
-        times = sorted(seconds for job in members if (seconds := reading.seconds_of(job)) is not None)
         rows.append(
             [
-                (f"{sign} {name or '(no group)'}", style),
-                words.count(len(members)),
-                (words.count(bad), "bold red" if bad else ""),
-                words.count(states.count("succeeded")),
-                words.duration(times[len(times) // 2]) if times else "",
-                words.duration(times[-1]) if times else "",
+                (f"{sign} {group.name or '(no group)'}", style),
+                words.count(group.tasks),
+                (words.count(group.bad), "bold red" if group.bad else ""),
+                words.count(group.states.get("succeeded", 0)),
+                "" if group.median_s is None else words.duration(group.median_s),
+                "" if group.longest_s is None else words.duration(group.longest_s),
             ]
         )
     return reading.table(
@@ -90,10 +85,6 @@ def group_lines(look: Look, jobs: Iterable[JobRecord], width: int) -> list[str]:
         width=width,
         soft=(0,),
     )
-
-
-def _bad(jobs: Iterable[JobRecord]) -> int:
-    return sum(job.state in ("failed", "lost") for job in jobs)
 
 
 def _queue(job: JobRecord) -> str:
@@ -108,8 +99,10 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
     """Say all that is recorded of a task in one run."""
     from scriptflow.core.fingerprint import Manifest
     from scriptflow.core.units import size_text
+    from scriptflow.papers.called import command_of, is_value, value_of
 
     manifest = Manifest(job.manifest)
+    is_call, folder = "code" in manifest.extra, reading.store_folder_or_fail().parent
     asked = [f"{job.cpus} cpu{'s' * (job.cpus != 1)}"]
     asked += [f"memory {size_text(job.memory_bytes)}"] if job.memory_bytes is not None else []
     asked += [f"{job.gpus} gpu{'s' * (job.gpus != 1)}"] if job.gpus else []
@@ -117,8 +110,8 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
     used += [f"cpu {words.duration(job.cpu_s)}"] if job.cpu_s is not None else []
     where = [job.executor, *([f"job {job.executor_id}"] if job.executor_id else []), *([job.host] if job.host else [])]
     facts = [
-        ("command", manifest.command),
-        *((key, value) for key, value in manifest.extra.items()),
+        ("command", command_of(job.manifest)),
+        *((key, value) for key, value in manifest.extra.items() if not (is_call and key.startswith("param "))),
         ("run", f"{run.run}, {reading.when(job.began or job.started)}, by {run.user}"),
         ("where", ", ".join([*where, *([f"process {job.pid}"] if job.pid else [])])),
         ("group", job.group),
@@ -128,6 +121,7 @@ def job_lines(look: Look, job: JobRecord, run: RunRecord, attempts: Sequence[Job
         ("used", ", ".join(used)),
         ("queue", _queue(job)),
         *(("result", f"{name} = {body}") for name, _, body in job.values),
+        *(("value", value_of(folder / seen.path, seen)) for seen in job.files if is_value(seen)),
         ("log", words.shown_path(job.log)),
     ]
     lines = [*_head(look, job.task, job.state, reading.how_it_ended(job), width), *_facts(look, facts, width)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scriptflow.cli import reading
-from scriptflow.core.fingerprint import Manifest
+from scriptflow.papers.called import command_of
 from scriptflow.papers.document import users
 from scriptflow.terminal import words
 
@@ -73,7 +73,7 @@ class Tree:
     def _job(self, step: Step, lead: str, depth: int) -> Iterator[str]:
         self._drawn.add(step.job.job)
         yield self._line(lead, f"{self._from} {self._made(step)}", "")
-        yield self._line(lead, f"  {Manifest(step.job.manifest).command}", "dim")
+        yield self._line(lead, f"  {command_of(step.job.manifest)}", "dim")
         shown = _made_first(step.inputs)
         for at, part in enumerate(shown[:_FILES]):
             last = at == min(len(shown), _FILES + 1) - 1

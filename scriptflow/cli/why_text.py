@@ -112,9 +112,9 @@ def _diffs(one: Explained, store: str) -> list[tuple[str, list[str]]]:
     found = []
     if before.command != now.command:
         found.append((f"command, {run} -> now", _diff(*_as_lines(before.command, now.command))))
-    codes = [_code(store, manifest.extra.get("code", "")) for manifest in (before, now)]
+    codes = [_code(store, before.extra.get("code", "")), one.code or _code(store, now.extra.get("code", ""))]
     if codes[0] and codes[1] and codes[0] != codes[1]:
-        found.append((f"code, {run} -> now", _diff(codes[0].splitlines(), codes[1].splitlines())))
+        found.append((f"code, {run} -> now", _diff(codes[0].rstrip().splitlines(), codes[1].rstrip().splitlines())))
     if len(set(before.inputs) ^ set(now.inputs)) > _FEW:
         found.append((f"inputs, {run} -> now", _diff(sorted(before.inputs), sorted(now.inputs))))
     return found

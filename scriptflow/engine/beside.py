@@ -27,15 +27,19 @@ class Beside:
 
     Attributes:
         deciding: lives that wait for the hashes of large files.
+        at_rest: set when there is nothing more to wait for.
     """
 
     def __init__(self, head: Head, loop: asyncio.AbstractEventLoop) -> None:
+        from asyncio import Event
+
         self._head = head
         self._loop = loop
         self._watch = LoopWatch(loop, head.tell, head.folder)
         self._hasher: Hasher | None = None
         self._told: RunCounts | None = None
         self.deciding: dict[int, Life] = {}
+        self.at_rest = Event()
         self._wishes = None if head.mailbox is None else Wishes(head, head.mailbox)
         self._next_tick = loop.call_later(_TICK_S, self._tick)
 

@@ -5,7 +5,6 @@ Knows lives, pools and executors by their interface. A start is committed before
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from scriptflow.engine.opened import Opened
 from scriptflow.errors import InternalError, ResourcesImpossible, ScriptflowError, StoreError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from scriptflow.core.freshness import Reason
@@ -72,7 +72,6 @@ class Dispatcher:
         self._delayed: dict[int, tuple[Life, asyncio.TimerHandle]] = {}
         self._pump_planned = False
         self._hearing = False
-        self._at_rest = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._beside: Beside | None = None
@@ -339,13 +338,13 @@ class Dispatcher:
     async def drained(self) -> None:
         """Return when all that was sent is settled."""
         while not self.idle or (self._beside is not None and self._beside.look() and not self.idle):
-            self._at_rest.clear()
-            await self._at_rest.wait()
+            self.beside.at_rest.clear()
+            await self.beside.at_rest.wait()
 
     def wake_if_idle(self) -> None:
         """Let those go on who wait for the end of everything."""
-        if self.idle:
-            self._at_rest.set()
+        if self._beside is not None and self.idle:
+            self._beside.at_rest.set()
 
     def stop(self, why: str, grace_s: float | None, *, keep: bool = False) -> int:
         """Start nothing new; with a grace, tell running jobs to end. Returns how many run.

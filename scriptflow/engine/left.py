@@ -6,7 +6,6 @@ Knows nothing of batch systems or of how the store keeps rows.
 
 from __future__ import annotations
 
-import asyncio
 from time import time
 from typing import TYPE_CHECKING
 
@@ -138,7 +137,9 @@ class Left:
         if job.number not in dispatcher.running:
             return  # the run was stopped meanwhile, and leaves it where it is
         if found is None:
-            dispatcher.launched([life], await asyncio.to_thread(dispatcher.launcher.start, [life]))
+            from asyncio import to_thread
+
+            dispatcher.launched([life], await to_thread(dispatcher.launcher.start, [life]))
             return
         life.ready = True
         dispatcher.opened.start(record.executor, [job])  # it finds the job again, and waits for it
@@ -146,9 +147,11 @@ class Left:
 
     async def _clear(self, life: Life, records: Sequence[JobRecord]) -> None:
         """End jobs whose task has changed since, all the way, before their outputs are made anew."""
+        from asyncio import gather
+
         dispatcher = self._dispatcher
         try:
-            await asyncio.gather(*(self._end(record) for record in records))
+            await gather(*(self._end(record) for record in records))
         except ScriptflowError as error:
             life.fail(error)
         finally:

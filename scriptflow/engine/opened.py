@@ -5,7 +5,6 @@ Knows executors by their interface, and jobs. Knows nothing of lives, pools or t
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from time import time
@@ -16,6 +15,7 @@ from scriptflow.core.states import Cause, JobState
 from scriptflow.errors import ExecutorError, ScriptflowError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from scriptflow.core.interfaces import Executor
@@ -48,7 +48,8 @@ class Opened:
         bug: Callable[[BaseException], object],
         latency_s: float = 0.0,
     ) -> None:
-        self._latency_s = latency_s
+        from asyncio import Event
+
         self._loop = loop
         self._make = make
         self._ended = ended
@@ -61,7 +62,7 @@ class Opened:
         self._ids: dict[int, JobId] = {}
         self._submitting: set[int] = set()
         self._unwanted: set[int] = set()  # to be cancelled as soon as they have been submitted
-        self._over = asyncio.Event()
+        self._over = Event()
         self._keepers: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -158,9 +159,11 @@ class Opened:
 
     async def close(self) -> None:
         """Close them all."""
+        from asyncio import wait
+
         self._over.set()
         for keeper in self._keepers:
-            await asyncio.wait((keeper,))
+            await wait((keeper,))
         for executor in self._executors.values():
             if hasattr(executor, "launch"):
                 await executor.__aexit__(None, None, None)
@@ -197,11 +200,13 @@ class Opened:
 
     async def _wait_for_files(self, paths: Sequence[str]) -> None:
         """Wait out the lag of a shared disk: the job ended well elsewhere, its files may not be seen here yet."""
+        from asyncio import sleep, to_thread
+
         deadline, delay_s = self._loop.time() + self._latency_s, _FIRST_LOOK_S
         while self._loop.time() < deadline and not self._stopping:
-            if all(map(os.path.exists, paths)) or await asyncio.to_thread(_are_there, paths):
+            if all(map(os.path.exists, paths)) or await to_thread(_are_there, paths):
                 return
-            await asyncio.sleep(min(delay_s, max(0.0, deadline - self._loop.time())))
+            await sleep(min(delay_s, max(0.0, deadline - self._loop.time())))
             delay_s = min(delay_s * 1.5, _LAST_LOOK_S)
 
     async def _cancel(self, executor: Executor, numbers: Iterable[int]) -> None:

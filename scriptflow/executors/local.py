@@ -101,6 +101,7 @@ class LocalExecutor:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._home = threading.get_ident()
         self._idle = asyncio.Event()
         return self
 
@@ -177,7 +178,7 @@ class LocalExecutor:
                 return
             warm = [job for job in jobs if job.warm is not None]
             if warm:
-                self._loop.call_soon_threadsafe(self._take_warm, warm)
+                self._soon(self._take_warm, warm)
             for job in jobs if not warm else [job for job in jobs if job.warm is None]:
                 try:
                     requests.append(_request(job, reaper.outer))
@@ -185,6 +186,11 @@ class LocalExecutor:
                     self._refuse((job,), f"its command cannot be handed to a program: {error}")
             if requests:
                 self._send(reaper, requests)
+
+    def _soon(self, do: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
+        """Do it on the loop's thread, in its next turn; on that thread there is no need to wake it."""
+        here = threading.get_ident() == self._home
+        (self._loop.call_soon if here else self._loop.call_soon_threadsafe)(do, jobs)
 
     def _take_warm(self, jobs: Sequence[Job]) -> None:
         if self._warm is None:

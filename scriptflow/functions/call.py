@@ -56,11 +56,13 @@ class Call:
         codec = Codec("", held=self._held, special=self._task)
         try:
             # As text, so that nothing that happens to an argument later changes the call.
-            texts = {name: json.dumps(codec.write(value)) for name, value in arguments.items()}
+            plain = {name: codec.write(value) for name, value in arguments.items()}
+            texts = {name: json.dumps(data) for name, data in plain.items()}
         except RecursionError:
             raise TaskError(f"an argument of {function.name} contains itself", do="pass plain data") from None
         self.arguments = texts
-        self._params = {name: canonical(json.loads(text)) for name, text in texts.items()}
+        self._words = [_word(data) for data in plain.values()]
+        self._params = {name: canonical(data) for name, data in plain.items()}
         identity = [function.target, *sorted(self._params.items()), *(["validated"] if function.validated else [])]
         self.digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]
         self.value_file = f"{VALUES}/{_file_name(function.name)}-{self.digest}.json"
@@ -89,8 +91,8 @@ class Call:
     @property
     def name(self) -> str:
         """What the call is called: the function's name and plain arguments, or a digest of those that are not."""
-        words = [_word(json.loads(text)) for text in self.arguments.values()]
-        name = "-".join([self.function.name, *[word for word in words if word]])
+        words = self._words
+        name = "-".join([self.function.name, *words, *(["validated"] if self.function.validated else [])])
         if "" in words or len(name) > max(_LONGEST_NAME, len(self.function.name)):
             return f"{self.function.name}-{self.digest[:8]}"
         return name

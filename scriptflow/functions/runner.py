@@ -5,6 +5,7 @@ Knows requests as ``call`` writes them. Knows nothing of workers, logs and recor
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
@@ -31,6 +32,8 @@ class _Reached(BaseException):
 class _NoHead:
     """Stands for a head in a worker: there is none, and a function task awaits no tasks."""
 
+    is_absent = True
+
     def __init__(self) -> None:
         self.loading = False
 
@@ -45,6 +48,8 @@ class _NoHead:
 
 
 _no_head = _NoHead()
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_signature = functools.cache(inspect.signature)
 
 
 def run(request: str) -> None:
@@ -61,7 +66,7 @@ def run(request: str) -> None:
     function = find(call["module"], call["file"], call["name"], folder, by_import=call["import"])
     codec = Codec(values, restore=lambda data: _restored(data, folder, values))
     arguments = {name: codec.read(json.loads(text)) for name, text in call["arguments"].items()}
-    bound = inspect.BoundArguments(inspect.signature(function), arguments)
+    bound = inspect.BoundArguments(_signature(function), arguments)
     if call["validate"]:
         from scriptflow.functions.decorator import checking
 
@@ -159,24 +164,26 @@ def _check_defined(module: ModuleType, wanted: str, file: str) -> None:
 
 def tell(error: BaseException) -> None:
     """Write why a call failed to stderr: a traceback that starts in the user's file, an error of ours as its words."""
-    from traceback import print_exception
+    from traceback import StackSummary, TracebackException
 
     trace = _theirs(error.__traceback__)
     ours = isinstance(error, ScriptflowError)
     if ours and trace is None:
         sys.stderr.write(f"{error}\n")
     else:
-        print_exception(type(error), error, trace or error.__traceback__, file=sys.stderr, chain=not ours)
+        shown = TracebackException(type(error), error, trace or error.__traceback__)
+        if ours:  # its words say more than our lines
+            shown.stack = StackSummary.from_list([line for line in shown.stack if not line.filename.startswith(_OURS)])
+        sys.stderr.write("".join(shown.format(chain=not ours)))
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
     """Return a traceback from its first frame in the user's files, None when it never was there."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     library = os.path.dirname(os.__file__) + os.sep
     at = trace
     while at is not None:
         file = at.tb_frame.f_code.co_filename
-        if not file.startswith((ours, library, "<")):
+        if not file.startswith((_OURS, library, "<")):
             return at
         at = at.tb_next
     return None

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from scriptflow.core.context import HEAD, PLANNING
-from scriptflow.core.states import GOOD, SKIPPED
+from scriptflow.core.states import GOOD
 from scriptflow.core.task import Task
 from scriptflow.errors import ScriptflowError, TaskError, ValueLost
 from scriptflow.functions.call import VALUES, Call
@@ -69,7 +69,8 @@ class FunctionTask(Task, Generic[R]):
         """
         if self.state not in GOOD:
             raise TaskError(f"task {self.name} has no value yet", why=f"it is {self.state}", do="await it first")
-        if PLANNING.get() and self.state is not SKIPPED:
+        would_run = PLANNING.get()
+        if would_run is not None and would_run(self):
             return Unknown(str(self.name))  # type: ignore[return-value]  # it stands for the value until it is used
         head = HEAD.get()
         call: Call = self.get("call")

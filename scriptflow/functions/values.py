@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _ATOMS = (str, int, float, bool, type(None))
 _BLOBS = "blobs"
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 _TIMES = (datetime.datetime, datetime.date, datetime.time)
 
 
@@ -232,7 +233,7 @@ def write_whole(path: str, data: bytes) -> None:
 
 def canonical(data: Any) -> str:  # noqa: ANN401
     """Return plain data as the one text that equal data has."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _canonical(data)
 
 
 def _parquet(frame: Any) -> bytes | None:  # noqa: ANN401

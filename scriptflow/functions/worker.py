@@ -60,7 +60,7 @@ def _answer(link: socket.socket, answer: Mapping[str, Any]) -> None:
 
 def _one(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Make one call as if in a process of its own: its log, folder and environment, and what it left running."""
-    environment = dict(os.environ)
+    environment = _environment()
     try:
         log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         os.dup2(log, 1)
@@ -76,11 +76,17 @@ def _one(asked: Mapping[str, Any]) -> dict[str, Any]:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    if os.environ != environment:
+    if _environment() != environment:
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()})
     _end_children()
     return {"code": code, "cpu_s": _cpu_s() - before, "rss": _peak(), "pid": os.getpid()}
+
+
+def _environment() -> dict[bytes, bytes]:
+    """Return a copy of the environment, as the bytes that it is kept in: as text, each call would decode it twice."""
+    kept: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # there is no other way to the bytes at once
+    return dict(kept)
 
 
 def _cpu_s() -> float:

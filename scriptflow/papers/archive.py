@@ -13,6 +13,7 @@ import zipfile
 from time import gmtime
 
 from scriptflow.errors import UsageError
+from scriptflow.papers.called import is_value
 from scriptflow.papers.crate import flow_file_of
 from scriptflow.papers.document import document, iso
 from scriptflow.papers.made import results_of
@@ -72,6 +73,7 @@ def archive(reader: StoreReader, run: RunRecord, folder: str, output: str, *, wi
         extract(reader, jobs, store, at=run.started)
         contents.files[f"{STORE}/runs.db"] = store
         _add_logs(contents, reader, jobs, folder)
+        _add_values(contents, found, folder)
         _add_papers(contents, reader, run, found, folder)
         if with_outputs:
             _add_outputs(contents, found, own, folder)
@@ -90,6 +92,14 @@ def _add_logs(contents: Contents, reader: StoreReader, jobs: list[int], folder: 
         path = os.path.join(store, "values", body)  # noqa: PTH118 (as above)
         if os.path.isfile(path):  # noqa: PTH113 (as above)
             contents.files[f"{STORE}/values/{body}"] = path
+
+
+def _add_values(contents: Contents, found: Lineage, folder: str) -> None:
+    """Add the small values of calls that are still as their jobs left them."""
+    for seen in [part.seen for step in found.steps.values() for part in step.outputs]:
+        path = os.path.join(folder, seen.path)  # noqa: PTH118 (as above)
+        if is_value(seen) and is_as_left(path, seen):
+            contents.files[seen.path] = path
 
 
 def _add_papers(contents: Contents, reader: StoreReader, run: RunRecord, found: Lineage, folder: str) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from scriptflow.core.fingerprint import Manifest
 from scriptflow.errors import UsageError
+from scriptflow.papers.called import command_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Crate:
             "@id": f"#job-{job.job}",
             "@type": "CreateAction",
             "name": f"{job.task} ({job.run})",
-            "description": manifest.command,
+            "description": command_of(job.manifest),
             "instrument": self._tool(manifest.command, job.executor),
             "startTime": _iso(job.began or job.started),
             "agent": self._person(step.run.user),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from scriptflow.core.fingerprint import Manifest
+from scriptflow.papers.called import command_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def made_by(step: Step) -> dict[str, object]:
     job, run = step.job, step.run
     return {
         "task": job.task,
-        "command": Manifest(job.manifest).command,
+        "command": command_of(job.manifest),
         "run": job.run,
         "started": iso(job.began or job.started),
         "ended": iso(job.ended),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scriptflow.core.fingerprint import Manifest
+from scriptflow.papers.called import command_of
 from scriptflow.pictures.markup import escape
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class _Writer:
             return f'<li>{head} <span class="soft">and what it read: scriptflow trace</span></li>'
         self._written.add(job.job)
         who = f"{job.run}, {run.user}@{job.host}"
-        command = Manifest(job.manifest).command
+        command = command_of(job.manifest)
         inputs = sorted(step.inputs, key=lambda part: not part.makers)
         items = "".join(self._input(part, depth) for part in inputs[:_MOST_INPUTS])
         if len(inputs) > _MOST_INPUTS:

@@ -6,7 +6,7 @@ Source: PROV-JSON, W3C Member Submission; terms of PROV-DM.
 
 from __future__ import annotations
 
-from scriptflow.core.fingerprint import Manifest
+from scriptflow.papers.called import command_of
 from scriptflow.papers.document import iso
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ class _Writer:
             "prov:label": job.task,
             "prov:startTime": iso(job.began or job.started),
             "prov:endTime": iso(job.ended),
-            "sf:command": Manifest(job.manifest).command,
+            "sf:command": command_of(job.manifest),
             "sf:run": job.run,
             "sf:host": job.host,
             "sf:git": run.git,

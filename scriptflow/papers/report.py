@@ -94,7 +94,7 @@ def _failures(tasks: Sequence[JobRecord]) -> str:
 
 
 def _card(job: JobRecord) -> str:
-    from scriptflow.core.fingerprint import Manifest
+    from scriptflow.papers.called import command_of
 
     lines = words.log_lines(tail(job.log, _LOG_LINES), _LOG_LINES)
     log = "\n".join(visible(line) for line in lines)
@@ -103,7 +103,7 @@ def _card(job: JobRecord) -> str:
     shown = f"<pre>{escape(log)}</pre>" if log else '<p class="soft">It wrote nothing to its log.</p>'
     return (
         f'<article class="card"><h3>{page.state(str(job.state), visible(job.task))}</h3>'
-        f'<p class="soft small">{escape(where)}</p><code>{escape(visible(Manifest(job.manifest).command))}</code>'
+        f'<p class="soft small">{escape(where)}</p><code>{escape(visible(command_of(job.manifest)))}</code>'
         f"{detail}{shown}</article>"
     )
 

@@ -29,7 +29,7 @@ _REASONS = {
     "interrupted": ("interrupted last time", "interrupted last time: {}", False),
     "upstream": ("upstream changed", "after {}", True),
     "command-changed": ("command changed", "command changed: {}", False),
-    "code-changed": ("code changed", "code changed: {}", True),
+    "code-changed": ("code changed", "code changed", False),  # its detail is two digests
     "params-changed": ("parameters changed", "parameters changed: {}", False),
     "container-changed": ("container changed", "container changed: {}", False),
     "inputs-changed": ("list of inputs changed", "list of inputs changed: {}", False),
@@ -38,6 +38,8 @@ _REASONS = {
     "outputs-changed": ("output changed", "output changed: {}", True),
 }
 
+_VALUES = ".scriptflow/values/"
+_NEAR_THE_END = 5
 _CAUSES = {
     "timeout": "timeout",
     "walltime": "walltime reached",
@@ -52,6 +54,8 @@ _CAUSES = {
 
 def reason(code: str, detail: str = "", *, utf8: bool = True) -> str:
     """Say one reason in full: ``input newer: a.csv``."""
+    if code == "output-missing" and detail.startswith(_VALUES):
+        return "no value stored"
     bare, full, _ = _REASONS.get(code, (code.replace("-", " "), code.replace("-", " ") + ": {}", True))
     return escape(full.format(detail) if detail else bare, utf8=utf8)
 
@@ -132,14 +136,15 @@ def shared_cause(said: str, tail: Iterable[str]) -> str:
     """
     if not said.startswith("exit "):
         return said
-    lines = log_lines(tail, 1)
+    lines = log_lines(tail, _NEAR_THE_END)
+    lines = [line for line in lines if not line.lstrip().startswith(("note: ", "help: "))]  # an error of ours, in a job
     if not lines:
         return said
-    kind, colon, rest = lines[0].partition(":")
+    kind, colon, rest = lines[-1].partition(":")
     last = kind.rpartition(".")[2]
     if colon and last[:1].isupper() and kind.replace(".", "").isidentifier():
         return last + colon + rest  # numpy.linalg.LinAlgError: -> LinAlgError:
-    return lines[0]
+    return lines[-1]
 
 
 def count(number: int) -> str:

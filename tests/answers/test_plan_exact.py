@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mixed_functions import join
 
 import scriptflow as sf
 from scriptflow.outcome import RunOptions
@@ -40,8 +41,8 @@ edits = st.lists(
 class Project:
     """One graph in a folder of its own, planned and run in this process."""
 
-    def __init__(self, folder, tasks, check):
-        self.folder, self.tasks, self.check = folder, tasks, check
+    def __init__(self, folder, tasks, check, calls=()):
+        self.folder, self.tasks, self.check, self.calls = folder, tasks, check, calls
         self.versions = [0] * len(tasks)
         self.file = folder / "sflow.py"
         self.file.touch()
@@ -58,6 +59,12 @@ class Project:
     async def flow(self):
         made = []
         for number, (inputs, outputs) in enumerate(self.tasks):
+            if number in self.calls:
+                call = join.task(
+                    inputs, outputs, self.versions[number], inputs=inputs, outputs=outputs, name=f"t{number}"
+                )
+                made.append(call)
+                continue
             command = (
                 f": version {self.versions[number]}; for o in {' '.join(outputs)}; do cat {' '.join(inputs)} > $o; done"
             )
@@ -119,6 +126,19 @@ class Project:
 def test_plan_lists_what_the_next_run_runs_and_records(tasks, rounds):
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder), list(tasks), "mtime")
+        for changes in [[], *rounds]:
+            for kind, number in changes:
+                project.change(kind, number)
+            planned = project.plan()
+            assert planned == project.run()
+        assert project.plan() == {}
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tasks=graphs(), rounds=st.lists(edits, min_size=1, max_size=2), calls=st.sets(st.integers(0, 5), min_size=1))
+def test_plan_is_as_exact_where_commands_and_functions_stand_in_one_graph(tasks, rounds, calls):
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), list(tasks), "mtime", calls)
         for changes in [[], *rounds]:
             for kind, number in changes:
                 project.change(kind, number)

@@ -271,3 +271,35 @@ def test_large_requests_and_answers_arrive_whole(project):
         """
     )
     assert project.run("-j", "4")["ran"] == 8
+
+
+def test_a_function_adds_commands_to_its_run_and_waits_for_them(project):
+    project.write(
+        sflow="""
+        import scriptflow as sf
+        from pathlib import Path
+
+        @sf.task
+        def parts(n):
+            files = [f"p{i}.txt" for i in range(n)]
+            made = [sf.submit(["sh", "-c", f"echo {i} > {file}"], outputs=file) for i, file in enumerate(files)]
+            assert [one.wait() for one in made] == ["succeeded"] * n
+            return sum(int(Path(file).read_text()) for file in files)
+
+        @sf.task
+        def deep(n):
+            return sf.submit(parts.task(n)).wait()
+
+        async def flow_main():
+            print(await parts.task(3))
+
+        async def flow_deep():
+            await deep.task(3)
+        """
+    )
+    answer = project.run("main")
+    assert (answer["ran"], answer["out"]) == (4, ["3"])
+    assert project.run("main")["ran"] == 0
+    refused = project.run("deep", code=1)
+    assert "only commands can be submitted" in refused["err"] and "call the function plainly" in refused["err"]
+    assert "submission.py" not in refused["err"]

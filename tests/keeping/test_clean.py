@@ -221,3 +221,68 @@ def test_wrong_words_of_clean_are_named(project):
     made(project)
     for words in (("--runs", "--orphans"), ("--keep", "3"), ("--runs", "--logs"), ("--runs", "--keep", "0")):
         assert "help:" in project("clean", *words, code=2).stderr
+
+
+FUNCTIONS = """
+import scriptflow as sf
+
+SIZE = 1
+
+
+class Big:
+    pass
+
+
+@sf.task
+def make(n, seed):
+    made = Big()
+    made.n = n * SIZE
+    return made
+
+
+@sf.task
+def read(made):
+    return made.n
+
+
+async def flow_main(seed: int = 0):
+    for n in (1, 2):
+        await read.task(make.task(n, object.__new__(Big) if seed else None, name=f"make-{n}"), name=f"read-{n}")
+"""
+
+
+def files_of_values(project):
+    values = project.store / "values"
+    return {str(path.relative_to(values)) for path in values.rglob("*") if path.is_file()}
+
+
+def test_values_parts_and_code_that_no_record_needs_go_with_the_old_runs(project):
+    project.write(FUNCTIONS)
+    project("run")
+    first = files_of_values(project)
+    assert project.json("clean", "--runs", "--yes")["values"] == 0
+    assert files_of_values(project) == first
+    project.write(FUNCTIONS.replace("SIZE = 1", "SIZE = 2"))
+    project("run")
+    project.write(FUNCTIONS.replace("SIZE = 1", "SIZE = 1.5"))
+    project("run")
+    (project.store / "values" / "make-0123456789abcdef.json.77.part").write_text("{")
+    every = files_of_values(project)
+    assert sum(name.startswith("code/") for name in every) == 4
+    listed = project.json("clean", "--runs", "--keep", "1")
+    assert files_of_values(project) == every
+    removed = project.json("clean", "--runs", "--keep", "1", "--yes")
+    assert listed["values"] == removed["values"] == len(every) - len(files_of_values(project)) > 0
+    assert len(files_of_values(project)) == len(first)
+    assert project.json("run")["ran"] == 0
+
+
+def test_values_of_forgotten_tasks_go_and_the_others_stay(project):
+    project.write(FUNCTIONS)
+    project("run")
+    project("forget", "make-1")
+    before = files_of_values(project)
+    assert project.json("clean", "--runs", "--yes")["values"] == 2
+    gone = before - files_of_values(project)
+    assert {name.partition("/")[0].partition("-")[0] for name in gone} == {"make", "blobs"}
+    assert project.json("run", "--force", "make-2")["failed"] == 0

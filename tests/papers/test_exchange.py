@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,20 @@ def test_a_crate_passes_the_public_validator_as_a_workflow_run(paper, issues_of)
     # The validator does look: without its workflow the same crate fails.
     (crate / "sflow.py").unlink()
     assert issues_of(crate, "workflow-run-crate-0.5") != []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_the_papers_of_the_co2_example_hold_before_their_standards(project, issues_of):
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "co2", project.folder / "co2")
+    project.folder /= "co2"
+    project("run", "-q")
+    project("trace", "picture", "--format", "rocrate", "-o", "crate")
+    assert issues_of(project.folder / "crate", "workflow-run-crate-0.5") == []
+    text = project("trace", "picture", "--format", "prov")
+    document = prov_model.ProvDocument.deserialize(content=text, format="json")
+    made = {str(record.label) for record in document.get_records(prov_model.ProvActivity)}
+    assert "picture" in made and {f"clean-{decade}0s" for decade in range(195, 201)} <= made
 
 
 @pytest.mark.filterwarnings("ignore")  # as above
