@@ -27,7 +27,7 @@ _AT_ONCE = 8  # sessions of one connection; sshd takes ten
 _PART = ".sf-copy-"
 # Any login shell (bash, tcsh, fish) takes this as it is; all else is hidden in letters that mean nothing to it.
 _CARRIER = "/bin/sh -c 'eval \"$(printf %b \"$0\")\"' '{}'"
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-+=.,:;/@\"$(){}[]<>|&*?#~^")
+_PLAIN = frozenset(b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-+=.,:;/@"$(){}[]<>|&*?#~^')
 _LARGE = 1 << 20  # bytes from which on a copy that broke off is continued
 
 
@@ -113,8 +113,8 @@ class FarShell:
             offset = offset if offset <= found.st_size else 0
         whole = (
             f'mkdir -p "$FOLDER" && cat {">>" if offset else ">"}"$PART" && '
-            f'{{ [ $(wc -c <"$PART") = {found.st_size} ] || {{ echo "it changed while it was copied" >&2; rm -f "$PART"; '
-            'false; }; } && '
+            f'{{ [ $(wc -c <"$PART") = {found.st_size} ] || '
+            '{ echo "it changed while it was copied" >&2; rm -f "$PART"; false; }; } && '
             f'chmod {found.st_mode & 0o777:o} "$PART" && touch -d @{_time(found.st_mtime_ns)} "$PART" && '
             '{ [ ! -d "$TARGET" ] || rm -rf "$TARGET"; } && mv -f "$PART" "$TARGET"'
         )

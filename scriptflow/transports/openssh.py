@@ -100,9 +100,7 @@ class OpensshTransport(FarShell):
             raise trouble.no_way(self.host, _last(said))
         if any(line.startswith("controlpath ") and line != "controlpath none" for line in said.splitlines()):
             return ["-o", "ControlMaster=auto"]
-        folder = Path("~/.ssh").expanduser()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return ["-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/sf-%C"]
+        return ["-o", "ControlMaster=auto", "-o", f"ControlPath={_control_folder()}/sf-%C"]
 
     def _trouble(self, said: str) -> Exception:
         lower, last = said.casefold(), _last(said)
@@ -154,6 +152,12 @@ class _ProcessChannel:
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _control_folder() -> Path:
+    folder = Path("~/.ssh").expanduser()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _last(said: str) -> str:

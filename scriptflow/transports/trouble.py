@@ -44,7 +44,9 @@ def host_unknown(host: str, said: str) -> ExecutorError:
 
 def no_way(host: str, said: str) -> ExecutorError:
     """The host does not answer."""
-    return ExecutorError(f"{host} cannot be reached", why=said, do=f"connect the network or the VPN, then try ssh {host}")
+    return ExecutorError(
+        f"{host} cannot be reached", why=said, do=f"connect the network or the VPN, then try ssh {host}"
+    )
 
 
 def no_commands(host: str, said: str) -> ExecutorError:
