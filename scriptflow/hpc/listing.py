@@ -57,6 +57,11 @@ def here_of(path: str, roots: Mapping[str, str]) -> str:
     return roots[root] + path[len(root) :]
 
 
+def within(root: str, path: str) -> str:
+    """Return the full path of one that is relative to ``root``, or full already."""
+    return os.path.normpath(os.path.join(root, path))
+
+
 def existing(paths: Iterable[str]) -> list[str]:
     """Return those of the paths where there is something."""
     return [path for path in paths if os.path.lexists(path)]

@@ -1,4 +1,4 @@
-"""Keep a flow's folder and a folder on the cluster in step: inputs and scripts go there, records, logs and outputs come.
+"""Keep a flow's folder and one on the cluster in step: inputs and scripts go there, records, logs and outputs come.
 
 Knows paths on both sides and a transport; knows nothing of batch systems' commands. A file counts as the same when size
 and time are: each copy there gets the time of the one here, so that clocks are never compared.
@@ -22,7 +22,7 @@ from scriptflow.core.frozen import changed
 from scriptflow.core.states import JobState
 from scriptflow.errors import ExecutorError
 from scriptflow.hpc.line import SchedulerSilent, first_words
-from scriptflow.hpc.listing import LIST, existing, here_of, is_same, length, lies_in, list_here, read_listing
+from scriptflow.hpc.listing import LIST, existing, here_of, is_same, length, lies_in, list_here, read_listing, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -149,7 +149,7 @@ class Mirror:
                     do='run it here, executor="local"; or shared_filesystem = true where both see the same disk',
                 )
         outputs = [path for job in jobs for path in job.outputs]
-        wanted = {os.path.join(self._root, path) for job in jobs for path in job.inputs}
+        wanted = {within(self._root, path) for job in jobs for path in job.inputs}
         wanted.update(existing(outputs))  # changed in place, or a folder made anew
         gone = [path for path in outputs if path not in wanted]
         try:

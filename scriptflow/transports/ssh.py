@@ -70,6 +70,7 @@ class SshTransport(FarShell):
             return await asyncssh.connect(
                 self.host,
                 options=options,
+                config=given.get("config", ()),  # of jump hosts
                 client_factory=lambda: client,
                 connect_timeout=_CONNECT_S,
                 login_timeout=_CONNECT_S,

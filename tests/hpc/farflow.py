@@ -36,13 +36,16 @@ class LoginNode:
         self.keys = self.state / "keys"
         self.port = int((self.state / "port").read_text())
 
-    def stop(self):
+    def stop(self, *, broken=False):
+        """Stop the daemon, and break the links that it leaves open if asked to."""
+        open_ones = self.sessions() if broken else []
         subprocess.run(
             [BEDS / "sshd-down"],
             env={**os.environ, "TESTBED_SSHD_DIR": str(self.state)},
             capture_output=True,
             check=True,
         )
+        kill(open_ones)
 
     def greet(self, text):
         """Let every login begin with words on both streams."""
@@ -64,8 +67,12 @@ class LoginNode:
 
     def break_links(self):
         """End all open connections as a broken network does: nothing is said to the client's commands."""
-        for pid in self.sessions():
-            os.kill(pid, signal.SIGKILL)
+        kill(self.sessions())
+
+
+def kill(pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
 
 
 class FarFlow(ClusterFlow):

@@ -121,7 +121,7 @@ def test_head_killed_amid_a_submission_finds_its_job(pbs_flow, login, tools):
     (tools.commands / "qsub").rename(real)
     (tools.commands / "qsub").write_text(
         f'#!/bin/sh\ncase $1 in --version) exec {real} "$@" ;; esac\n'
-        f'{real} "$@" >/dev/null; touch {flow.far}/sent; sleep 60\n'
+        f'{real} "$@" >/dev/null; touch "{flow.far}/sent"; sleep 60\n'
     )
     (tools.commands / "qsub").chmod(0o755)
     head = flow.start()
@@ -151,8 +151,7 @@ def test_login_node_that_is_down_for_a_while_loses_no_job(make, login):
     flow = make()
     head = flow.start()
     flow.wait_for("ran-0", "ran-1", "ran-2")
-    login.stop()
-    login.break_links()
+    login.stop(broken=True)
     flow.go()
     line = ""
     while "does not answer" not in line:
@@ -205,6 +204,7 @@ async def flow_demo():
 """
     flow = make(flow=text)
     flow.write("notes", "by hand\n")
+    os.utime(flow.folder / "notes", (10**9, 10**9))
     flow.run()
     assert (flow.folder / "notes").read_text() == "by hand\ninput\n"
 
@@ -236,7 +236,7 @@ async def flow_demo():
 """
     )
     out = flow.run(code=1)
-    assert "exit code 7" in error_text(out)
+    assert "exit 7" in error_text(out)
     assert "sorry" in out
     assert not (flow.folder / "out").exists()
 
@@ -320,7 +320,7 @@ def test_doctor_tries_the_way_there(pbs_flow, login):
         return error_text(done.stdout + done.stderr)
 
     out = doctor()
-    assert f"files testbed:{flow.far}" in out
+    assert "files testbed:" in out
     assert "is back in" in out
     (login.keys / "authorized").write_text("")
     assert "testbed does not let" in doctor()
