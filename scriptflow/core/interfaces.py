@@ -204,9 +204,9 @@ class Transport(Protocol):
         ...
 
     async def put(self, local: Path, remote: str) -> None:
-        """Copy a file or folder there, whole or not at all."""
+        """Copy a file there, whole or not at all; ConnectionError: the link broke."""
         ...
 
     async def get(self, remote: str, local: Path) -> None:
-        """Copy a file or folder here, whole or not at all."""
+        """Copy a file here, whole or not at all."""
         ...

@@ -44,7 +44,7 @@ class Job:
         cwd: absolute folder to run in.
         env: what is added to the executor's environment.
         log: absolute path that takes stdout and stderr; its folder exists.
-        inputs, outputs: absolute paths.
+        inputs: paths, as the flow has them relative to its folder; outputs: absolute paths.
         timeout_s: TERM after so many seconds, None = never; grace_s: KILL so long after TERM.
         options: executor options of this task alone.
         warm: what a resident worker of the same head takes instead of ``argv``: ``server``, the worker's own program

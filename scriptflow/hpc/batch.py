@@ -17,7 +17,8 @@ from scriptflow.core.job import JobId
 from scriptflow.errors import ExecutorError
 from scriptflow.hpc.desk import Desk
 from scriptflow.hpc.growth import Growth
-from scriptflow.hpc.line import Line, SchedulerSilent, first_words
+from scriptflow.hpc.line import Line, first_words
+from scriptflow.hpc.mirror import Mirror
 from scriptflow.hpc.options import Options, Pace
 from scriptflow.hpc.shelf import Shelf
 from scriptflow.hpc.system import BatchSystem
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
     from scriptflow.core.interfaces import Transport
     from scriptflow.core.job import Job, JobReport, Resources
     from scriptflow.core.states import JobState
+    from scriptflow.hpc.options import Elsewhere
     from scriptflow.hpc.watch import Watched
 
 log = logging.getLogger(__name__)
 
-_HERE = "scriptflow.transports.local:LocalTransport"
+_TRANSPORTS = {
+    "": "scriptflow.transports.local:LocalTransport",
+    "ssh": "scriptflow.transports.ssh:SshTransport",
+    "openssh": "scriptflow.transports.openssh:OpensshTransport",
+}
 # Beyond these no cluster has anything; below them only its scheduler can say.
 _MOST_CPUS, _MOST_GPUS = 1_000_000, 100_000
 _CANCELLED_AT_ONCE = 200
@@ -76,26 +82,35 @@ class BatchExecutor(BatchSystem):
         if self.options.poll_s is not None:
             longest = max(self._pace.longest_poll_s, self.options.poll_s)
             self._pace = changed(self._pace, poll_s=self.options.poll_s, longest_poll_s=longest)
-        if transport is None:
-            module, _, name = _HERE.partition(":")
-            transport = getattr(import_module(module), name)()
-            self._path_first = str(Path(sys.executable).parent)  # there, as here, the flow's own Python
-        else:
-            self._path_first = ""
-        self._transport: Transport = transport
+        self._elsewhere = self.options.elsewhere
+        is_copied = transport is not None or (self._elsewhere is not None and self._elsewhere.workdir)
+        # On a disk that jobs see too, the flow's own Python comes first there, as here.
+        self._path_first = "" if is_copied else str(Path(sys.executable).parent)
+        self._transport: Transport = transport or _transport(self._elsewhere)
+        self._folder = folder
         self._shelf = Shelf(folder, self.kind)
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._line = Line(self._transport, self.foreign_names, self._pace.deadline_s)
+        far = self._elsewhere
+        prologue = far.prologue if far is not None else ""
+        self._line = Line(self._transport, self.foreign_names, self._pace.deadline_s, prologue)
+        self._mirror = None
+        if far is not None and far.workdir:
+            self._mirror = Mirror(
+                self._transport, self._line, self._shelf, folder=self._folder, host=far.host, workdir=far.workdir,
+                note=self._note, lag_s=self._pace.lag_s,
+            )  # fmt: skip
         self._learning = asyncio.Lock()
         self._to_cancel: dict[str, asyncio.Future[None]] = {}
         self._watch = Watch(
-            self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn, seen=self._heard
-        )
+            self, self._line, self._shelf, self._pace, note=self._note, learn=self._learn, seen=self._heard,
+            mirror=self._mirror,
+        )  # fmt: skip
         self._desk = Desk(
             self, self.options, self._line, self._shelf, self._pace,
             growth=self._growth, path_first=self._path_first, note=self._note, start=self._start, learn=self._learn,
+            mirror=self._mirror,
         )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._group = asyncio.TaskGroup()
@@ -113,6 +128,9 @@ class BatchExecutor(BatchSystem):
             for task in list(self._tasks):
                 task.cancel()
             await self._group.__aexit__(None, None, None)
+            close = getattr(self._transport, "close", None)
+            if close is not None:
+                await close()
 
     def fits(self, resources: Resources) -> bool:
         """Whether any cluster could hold such a job; what this one has, its scheduler says."""
@@ -137,6 +155,8 @@ class BatchExecutor(BatchSystem):
         """Return how the job ended; in any process, since all that is needed lies in ``.scriptflow``."""
         job = self._adopt(job_id)
         report = await asyncio.shield(job.report)
+        if self._mirror is not None:
+            report = await self._mirror.bring(job.folder, report)
         if job.folder.name.isdecimal():
             self._growth.ended(int(job.folder.name), report)
         return report
@@ -173,11 +193,12 @@ class BatchExecutor(BatchSystem):
             return {"trouble": "; ".join([error.what, *error.why]), "mend": error.do}
 
     async def _ask_about_it(self) -> dict[str, str]:
+        where = {"files": await self._mirror.open()} if self._mirror is not None else {}
         answers = {name: await self._line.ask(argv) for name, argv in self.probe_argvs().items()}
         version = answers["version"]
         if version.exit_code == 127:
             raise ExecutorError(first_words(version), do="load its module, or add its folder to PATH")
-        return self.probed(answers)
+        return self.probed(answers) | where
 
     async def _learn(self) -> None:
         """Learn the dialect once; a silent daemon is asked again next time."""
@@ -226,7 +247,7 @@ class BatchExecutor(BatchSystem):
                 completed = await self._line.query(self.cancel_argv(chunk))
                 delivered = not self.is_transient(completed)
                 trouble = first_words(completed)
-            except SchedulerSilent as silence:
+            except ExecutorError as silence:
                 delivered, trouble = False, silence.what
             if not delivered:
                 log.info("%s did not take a cancel (%s): trying again", self.kind, trouble)
@@ -242,3 +263,13 @@ class BatchExecutor(BatchSystem):
         task = self._group.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _transport(elsewhere: Elsewhere | None) -> Transport:
+    module, _, name = _TRANSPORTS[elsewhere.transport if elsewhere else ""].partition(":")
+    kind = getattr(import_module(module), name)
+    if elsewhere is None:
+        made: Transport = kind()
+    else:
+        made = kind(elsewhere.host, user=elsewhere.user, port=elsewhere.port, config=elsewhere.config)
+    return made

@@ -15,13 +15,14 @@ from scriptflow.hpc import script
 from scriptflow.hpc.line import SchedulerSilent, first_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from pathlib import Path
 
     from scriptflow.core.interfaces import Completed
     from scriptflow.core.job import Job
     from scriptflow.hpc.growth import Growth
     from scriptflow.hpc.line import Line
+    from scriptflow.hpc.mirror import Mirror
     from scriptflow.hpc.options import Ask, Options, Pace, Surroundings
     from scriptflow.hpc.shelf import Shelf
     from scriptflow.hpc.system import BatchSystem
@@ -43,6 +44,7 @@ class Desk:
         path_first: put in front of the jobs' PATH, unless empty.
         start: gives a coroutine an owner.
         learn: makes sure that the system's dialect is known.
+        mirror: keeps the files elsewhere, None where all see one disk.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class Desk:
         note: Callable[[str], None],
         start: Callable[[Coroutine[object, object, None]], object],
         learn: Callable[[], Coroutine[object, object, None]],
+        mirror: Mirror | None = None,
     ) -> None:
         self._system, self._options, self._line, self._shelf, self._pace = system, options, line, shelf, pace
-        self._path_first, self._growth = path_first, growth
+        self._path_first, self._growth, self._mirror = path_first, growth, mirror
         self._note, self._start, self._learn = note, start, learn
         self._accepted: dict[int, Accepted] = {}
         self._gathering: dict[tuple[str, Ask, int], list[Waiting]] = {}
@@ -177,27 +180,59 @@ class Desk:
 
         def lay() -> tuple[Path, Path]:
             folder = self._shelf.lay(job, surroundings, self._path_first)
-            text = script.submission(header, str(self._shelf.wrapper), str(folder), system.id_text)
+            there = self._shelf.there
+            text = script.submission(header, there(str(self._shelf.wrapper)), there(str(folder)), system.id_text)
             return folder, self._shelf.lay_script(folder, text)
 
+        await self._over_there()
         folder, path = await asyncio.to_thread(lay)
+        await self._stage([job], [folder])
         return await self._deliver(folder, path, job, 0)
 
     async def _send_array(self, ask: Ask, together: Sequence[Waiting]) -> list[str]:
         first, header, system = together[0][0], self._system.header(ask), self._system
         place = self._shelf.new_array(first.run, first.number, _tag())
 
-        def lay() -> Path:
+        def lay() -> tuple[Path, list[Path]]:
             folders = [self._shelf.lay(job, surroundings, self._path_first) for job, surroundings, _ in together]
             self._shelf.lay_array(place, folders)
+            there = self._shelf.there
             text = script.array_submission(
-                header, str(self._shelf.wrapper), str(place.parent), str(place / "members"), system.index_text,
-                system.array_id_text,
+                header, there(str(self._shelf.wrapper)), there(str(place.parent)), there(str(place / "members")),
+                system.index_text, system.array_id_text,
             )  # fmt: skip
-            return self._shelf.lay_script(place, text)
+            return self._shelf.lay_script(place, text), folders
 
-        job_id = await self._deliver(place, await asyncio.to_thread(lay), first, len(together))
+        await self._over_there()
+        path, folders = await asyncio.to_thread(lay)
+        await self._stage([job for job, _, _ in together], [place, *folders])
+        job_id = await self._deliver(place, path, first, len(together))
         return [system.element(job_id, index) for index in range(1, len(together) + 1)]
+
+    async def _over_there(self) -> None:
+        if self._mirror is not None:
+            await self._patiently(self._mirror.open)
+
+    async def _stage(self, jobs: Sequence[Job], places: Sequence[Path]) -> None:
+        """Bring all that jobs need to where they run; a link that is down is waited for."""
+        mirror = self._mirror
+        if mirror is not None:
+            for job in jobs:
+                await asyncio.to_thread(self._shelf.plan, job)
+            await self._patiently(lambda: mirror.stage(jobs, places))
+
+    async def _patiently(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Do something over a link, again and again while that is down."""
+        rest_s = _SHORTEST_REST_S
+        while True:
+            try:
+                await action()
+            except (ConnectionError, SchedulerSilent) as drop:
+                self._complain(f"the link is down ({drop}): trying again")
+                await asyncio.sleep(rest_s)
+                rest_s = min(rest_s * 2, _LONGEST_REST_S)
+            else:
+                return
 
     async def _deliver(self, place: Path, path: Path, job: Job, size: int) -> str:
         """Hand a script in until the batch system has it for certain, or says no."""
@@ -205,9 +240,9 @@ class Desk:
         while True:
             name = script.job_name(job.run, job.number, job.key, _tag(), self._system.name_limit)
             await asyncio.to_thread(self._shelf.intend, place, name)
-            argv = self._system.submit_argv(str(path), name, size)
+            argv = self._system.submit_argv(self._shelf.there(str(path)), name, size)
             try:
-                completed = await self._line.ask(argv, folder=str(place), plain=False)
+                completed = await self._line.ask(argv, folder=self._shelf.there(str(place)), plain=False)
                 job_id = self._read_id(completed)
                 if job_id is None and not self._system.is_transient(completed):
                     # Some say no and have taken the job all the same.
@@ -265,10 +300,12 @@ class Desk:
         rest_s = _SHORTEST_REST_S
         looks_left = 2
         while True:
-            held = self._shelf.holder_of_place(place)
-            if held is not None:
-                return self._system.split(held)[0]
             try:
+                if self._mirror is not None:
+                    await self._mirror.refresh(self._shelf.members(place))
+                held = self._shelf.holder_of_place(place)
+                if held is not None:
+                    return self._system.split(held)[0]
                 await self._learn()
                 job_id = await self._named(name)
             except SchedulerSilent as silence:

@@ -39,17 +39,22 @@ class Line:
     Args:
         foreign_names: beginnings of environment variables to leave out.
         deadline_s: how long a command may take.
+        prologue: lines that the shell there needs before it finds the commands.
 
     Attributes:
         answered: set by those who ask, once the batch system itself has answered.
     """
 
-    def __init__(self, transport: Transport, foreign_names: Sequence[str], deadline_s: float) -> None:
+    def __init__(
+        self, transport: Transport, foreign_names: Sequence[str], deadline_s: float, prologue: str = ""
+    ) -> None:
         self._transport = transport
         self._deadline_s = deadline_s
         self._prelude = _ENTER
         if foreign_names:
             self._prelude = _CLEAN.replace("{patterns}", "|".join(f"{name}*" for name in foreign_names)) + _ENTER
+        if prologue:
+            self._prelude = f"{{\n{prologue}\n}} >/dev/null 2>&1 </dev/null\n{self._prelude}"
         self._room = asyncio.Semaphore(_AT_ONCE)
         self.answered = False
         self._began = time.monotonic()
@@ -59,12 +64,13 @@ class Line:
         """How long the batch system has been silent from the first question on; 0 once it has answered."""
         return 0.0 if self.answered else time.monotonic() - self._began
 
-    async def ask(self, argv: Sequence[str], *, folder: str = "", plain: bool = True) -> Completed:
+    async def ask(self, argv: Sequence[str], *, folder: str = "", plain: bool = True, stdin: str = "") -> Completed:
         """Run a command to its end.
 
         Args:
             argv: the command.
             folder: to run it in.
+            stdin: what it reads.
             plain: in the C locale; not for submissions, where the job may inherit it.
 
         Raises:
@@ -74,7 +80,9 @@ class Line:
         shown = " ".join(argv)[:200]
         try:
             async with self._room, asyncio.timeout(self._deadline_s):
-                completed = await self._transport.run(["sh", "-c", self._prelude, "sh", folder, *argv], env=env)
+                completed = await self._transport.run(
+                    ["sh", "-c", self._prelude, "sh", folder, *argv], stdin=stdin, env=env
+                )
         except TimeoutError:
             raise SchedulerSilent(f"no answer within {self._deadline_s:.0f} s", why=f"command: {shown}") from None
         except OSError as error:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
     from scriptflow.core.job import Job
 
+_ELSEWHERE = (
+    "host", "user", "port", "workdir", "transport", "shared_filesystem", "ssh_config", "remote_prologue"
+)  # fmt: skip
 COMMON = (
     "maxsize", "array_max", "poll", "queue", "partition", "account", "modules", "walltime", "memory", "pe",
     "directives", "prologue", "env", "memory_growth", "walltime_growth",
+    *_ELSEWHERE,
 )  # fmt: skip
-_OF_THE_EXECUTOR = ("maxsize", "array_max", "poll", "type", "memory_growth", "walltime_growth")
+_OF_THE_EXECUTOR = ("maxsize", "array_max", "poll", "type", "memory_growth", "walltime_growth", *_ELSEWHERE)
+_TRANSPORTS = ("ssh", "openssh")
 _SLOTS, _ARRAY_MAX = 1000, 1000
 _MOST_GROWTH = 100
 
@@ -70,6 +75,26 @@ class Ask:
 
 
 @frozen
+class Elsewhere:
+    """Another machine whose batch system it is.
+
+    Attributes:
+        host: as ssh takes it; user, port: where they differ from the config file's.
+        workdir: the flow's folder there; empty where both machines see it under one path.
+        transport: ``ssh`` or ``openssh``; config: the path of a config file for it.
+        prologue: what the shell there needs before it finds the batch system's commands.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+    workdir: str = ""
+    transport: str = "ssh"
+    config: str = ""
+    prologue: str = ""
+
+
+@frozen
 class Surroundings:
     """What a job's shell does before its command."""
 
@@ -96,6 +121,7 @@ class Options:
         self.poll_s = None if poll is None else seconds_of(poll)  # type: ignore[arg-type]  # it refuses what it does not know
         self.memory_growth = self._factor("memory_growth")
         self.walltime_growth = self._factor("walltime_growth")
+        self.elsewhere = self._elsewhere()
         self.of({})
 
     def of(self, job_options: Mapping[str, object], job: Job | None = None) -> tuple[Ask, Surroundings]:
@@ -128,6 +154,42 @@ class Options:
         """Return one of the executor's extra options, a word."""
         return self._word(self._given, name) or default
 
+    def _elsewhere(self) -> Elsewhere | None:
+        given = self._given
+        host = self._word(given, "host")
+        if not host:
+            useless = next((name for name in _ELSEWHERE if name in given), "")
+            if useless:
+                raise SettingsError(
+                    f"{useless} without host says nothing", do=f'write host = "...", or remove {useless}'
+                )
+            return None
+        if host.startswith("-"):
+            raise SettingsError(f"host = {host!r} is no name of a host", do='write host = "NAME"')
+        transport = self._word(given, "transport") or "ssh"
+        if transport not in _TRANSPORTS:
+            raise SettingsError(
+                f"there is no transport {transport!r}",
+                why=f"there are {', '.join(_TRANSPORTS)}",
+                do=f'write transport = "{nearest(transport, _TRANSPORTS) or "ssh"}"',
+            )
+        shared, workdir = given.get("shared_filesystem", False), given.get("workdir", "")
+        if not isinstance(shared, bool):
+            raise SettingsError(f"shared_filesystem = {shared!r} is neither true nor false")
+        if not isinstance(workdir, str) or "\n" in workdir or bool(workdir) is shared:
+            raise SettingsError(
+                f"with host = {host!r} there must be either workdir or shared_filesystem = true",
+                why="files are copied to workdir, and not at all where both machines see the flow's folder alike",
+                do='write workdir = "scratch/my-project", a folder there',
+            )
+        config = given.get("ssh_config", "")
+        if not isinstance(config, str):
+            raise SettingsError(f"ssh_config = {config!r} is not a path")
+        return Elsewhere(
+            host=host, user=self._word(given, "user"), port=self._whole("port", 0), workdir=workdir,
+            transport=transport, config=config, prologue="\n".join(self._lines(given, "remote_prologue")),
+        )  # fmt: skip
+
     def _check(self, options: Mapping[str, object], known: Sequence[str]) -> None:
         for name in options:
             if name not in known:
@@ -140,8 +202,10 @@ class Options:
 
     def _whole(self, name: str, default: int) -> int:
         value = self._given.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingsError(f"{name} = {value!r} is not a whole number from 1 up", do=f"write {name} = {default}")
+        if isinstance(value, bool) or not isinstance(value, int) or (value < 1 and value != default):
+            raise SettingsError(
+                f"{name} = {value!r} is not a whole number from 1 up", do=f"write {name} = {default or 22}"
+            )
         return value
 
     def _factor(self, name: str) -> float:

@@ -9,6 +9,7 @@ the submission on, and ``submitted`` once the id is known; ``jobs/by-id/KIND/ID`
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from contextlib import suppress
 from functools import cached_property
@@ -16,10 +17,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scriptflow.core.frozen import changed
 from scriptflow.hpc import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scriptflow.core.job import Job
     from scriptflow.hpc.options import Surroundings
@@ -33,11 +35,15 @@ class Shelf:
     Args:
         folder: absolute path of ``.scriptflow``.
         kind: apart from other batch systems, whose ids are numbers too.
+
+    Attributes:
+        there: gives the path where jobs run of a path here; the same where both see one disk.
     """
 
     def __init__(self, folder: str, kind: str) -> None:
         self.jobs = Path(folder) / "jobs"
         self._by_id = self.jobs / "by-id" / kind
+        self.there: Callable[[str], str] = str
 
     @cached_property
     def wrapper(self) -> Path:
@@ -62,7 +68,7 @@ class Shelf:
         folder = self.folder_of(job.run, job.number)
         folder.mkdir(parents=True, exist_ok=True)
         command, text = script.command_file(
-            job,
+            changed(job, cwd=self.there(job.cwd), log=self.there(job.log)),
             path_first=path_first,
             prologue=surroundings.prologue,
             modules=surroundings.modules,
@@ -75,6 +81,24 @@ class Shelf:
         if surroundings.prologue or surroundings.modules:
             _write(folder / "bash", b"")
         return folder
+
+    def plan(self, job: Job) -> None:
+        """Write which files of a job come back from elsewhere."""
+        plan = json.dumps({"log": job.log, "outputs": job.outputs})
+        _write(self.folder_of(job.run, job.number) / "plan", plan.encode())
+
+    def learn(self, folder: Path, records: Mapping[str, str]) -> None:
+        """Take over what the wrapper wrote elsewhere; the record of the end, which counts, comes last."""
+        if "lock" in records:
+            with suppress(FileExistsError):
+                (folder / "lock").symlink_to(records["lock"].strip())
+        for name in ("times", "detail", "exit"):
+            if name in records:
+                _write(folder / name, records[name].encode("utf-8", "surrogateescape"))
+
+    def members(self, place: Path) -> list[Path]:
+        """Return the folders of all jobs of a submission."""
+        return [place.parent / member for member in _read(place / _MEMBERS).split()] or [place]
 
     def lay_array(self, place: Path, folders: Sequence[Path]) -> None:
         """Write which jobs an array has, and in each where it is."""
@@ -140,8 +164,7 @@ class Shelf:
 
     def holder_of_place(self, place: Path) -> str | None:
         """Return the id of any job that began for this submission."""
-        folders = [place, *(place.parent / member for member in _read(place / _MEMBERS).split())]
-        return next((held for folder in folders if (held := self.holder(folder))), None)
+        return next((held for folder in self.members(place) if (held := self.holder(folder))), None)
 
     def ending(self, folder: Path, *, thorough: bool = False) -> script.Ending | None:
         """Return how the command ended, as the wrapper wrote it; None when it has not.

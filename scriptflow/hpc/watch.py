@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scriptflow.hpc.line import Line
+    from scriptflow.hpc.mirror import Mirror
     from scriptflow.hpc.options import Pace
     from scriptflow.hpc.script import Ending
     from scriptflow.hpc.shelf import Shelf
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _GROWTH = 1.5
 _IDS_AT_ONCE = 200
+_LOOKS_NEARBY, _SELDOM = 4, 10  # a look at another machine costs so many at this one, and may grow rarer
 _FEW = 500  # jobs that are looked at often even while the queue calls them waiting: they may be short
 _KILLED_LAG_S = 2.0  # who was killed seldom writes a record
 _WITHOUT_HISTORY = 10  # times the grace, while accounting does not answer
@@ -88,7 +90,10 @@ class Watch:
         note: Callable[[str], None],
         learn: Callable[[], Coroutine[object, object, None]],
         seen: Callable[[Watched, JobState, str], None],
+        mirror: Mirror | None = None,
     ) -> None:
+        self._mirror = mirror
+        self._look_rest_s = self._next_look = 0.0
         self._seen = seen
         self._doubts: set[str] = set()
         self._next_doubt = time.monotonic() + pace.doubt_s
@@ -116,7 +121,7 @@ class Watch:
 
     def hurry(self) -> None:
         """Ask soon: something happened."""
-        self._interval_s = self._pace.poll_s
+        self._interval_s, self._look_rest_s = self._pace.poll_s, 0.0
         self._next_query = min(self._next_query, time.monotonic() + self._interval_s)
         self._wake.set()
 
@@ -127,6 +132,7 @@ class Watch:
                 self._wake.clear()
                 await self._wake.wait()
                 self._next_query = time.monotonic() + self._interval_s
+            await self._look_there()
             ended = self._look()
             if ended:
                 self.hurry()
@@ -138,17 +144,35 @@ class Watch:
         """Ask once for all jobs, and set when to ask again."""
         try:
             ended = await self._round()
-        except SchedulerSilent as silence:
-            text = f"{self._system.kind} does not answer ({silence.what}): its jobs are unknown, and go on"
-            log.info(text)
-            if not self._silent:
-                self._note(text)
-            self._silent, ended = True, 0
+        except ExecutorError as silence:
+            self._tell_silence(silence)
+            ended = 0
         else:
             self._silent = False
         grown = min(self._interval_s * _GROWTH, self._pace.longest_poll_s)
         self._interval_s = self._pace.poll_s if ended else grown
         self._next_query = time.monotonic() + self._interval_s * random.uniform(0.9, 1.1)  # noqa: S311 (no secret)
+
+    def _tell_silence(self, silence: ExecutorError) -> None:
+        text = f"{self._system.kind} does not answer ({silence.what}): its jobs are unknown, and go on"
+        log.info(text)
+        if not self._silent:
+            self._note(text)
+        self._silent = True
+
+    async def _look_there(self) -> None:
+        """Bring records and logs from another machine, ever more seldom while nothing ends."""
+        if self._mirror is None or not self.open or time.monotonic() < self._next_look:
+            return
+        shortest_s = self._pace.look_s * _LOOKS_NEARBY
+        self._look_rest_s = min(max(self._look_rest_s * _GROWTH, shortest_s), shortest_s * _SELDOM)
+        try:
+            await self._mirror.refresh([job.folder for job in self.open.values()])
+            running = [job.folder for job in self.open.values() if job.sight and job.sight.state is JobState.RUNNING]
+            await self._mirror.follow(running)
+        except ExecutorError as silence:
+            self._tell_silence(silence)
+        self._next_look = time.monotonic() + self._look_rest_s
 
     def _look(self) -> int:
         """Look for exit records where there may be some; return how many jobs that ended."""
@@ -177,6 +201,10 @@ class Watch:
             raise SchedulerSilent(error.what) from error
         jobs, before = list(self.open.values()), len(self.open)
         queue = await self._queue(jobs)
+        if self._mirror is not None:
+            gone = [job.folder for job in jobs if not _is_live(queue.get(self._system.short(job.id)))]
+            if gone:
+                await self._mirror.refresh(gone)
         now = time.monotonic()
         unclear: list[Watched] = []
         for job in jobs:
@@ -310,6 +338,10 @@ class Watch:
         if not job.report.done():
             job.report.set_result(report)
         log.debug("job %s ended: %s", job.id, report.state)
+
+
+def _is_live(sight: Sight | None) -> bool:
+    return sight is not None and sight.is_live
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

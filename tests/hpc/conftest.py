@@ -21,6 +21,8 @@ def pytest_collection_modifyitems(items):
             "test_hpc_pbs_faults.py",
             "test_hpc_adoption.py",
             "test_hpc_told.py",
+            "test_hpc_far.py",
+            "test_hpc_transports.py",
         ):
             item.add_marker(pytest.mark.slow)  # they wait for schedulers: .ci/run has them
 

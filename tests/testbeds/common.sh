@@ -24,6 +24,11 @@ start() {
   is_alive "$name" && return 0
   setsid env -i PATH="$PATH" LANG=C.UTF-8 HOME=/root "${DAEMON_ENV[@]}" "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 &
   echo $! >"$STATE/pid/$name"
+  local i
+  for ((i = 0; i < 50; i++)); do # for a moment it goes by the names of setsid and env
+    is_alive "$name" && break
+    sleep 0.02
+  done
 }
 
 # until_works NAME COMMAND...: wait until the command succeeds, as long as the daemon lives.
