@@ -61,6 +61,7 @@ class WriteThread:
         self._new_barrier = threading.Event
         self._wake = threading.Event()
         self._asleep = False
+        self._since = monotonic()  # when the oldest of those that wait was put
         self._stopping = False
         self.error: BaseException | None = None
         """Why the last group could not be written; None when all is well."""
@@ -69,6 +70,8 @@ class WriteThread:
 
     def put(self, item: object, then: Callable[[], None] | None = None) -> None:
         """Write ``item`` with the next group; ``then`` is called once it is on the disk."""
+        if not self._waiting:
+            self._since = monotonic()
         self._waiting.append((item, then))
         if self._asleep:  # only the first row of a group wakes the thread, which then waits for more
             self._asleep = False
@@ -113,7 +116,7 @@ class WriteThread:
             barriers = [self._barriers.popleft() for _ in range(len(self._barriers))]
             full = self._commit_now() or self._full
             if due is None and self._waiting:
-                due = monotonic() + GROUP_S
+                due = self._since + GROUP_S  # what came while a slow disk took the group before has waited already
             if stopping or barriers or idle or full or (due is not None and due <= monotonic()):
                 due = self._commit_group(sign_of_life=idle)
             for barrier in barriers:
@@ -142,6 +145,8 @@ class WriteThread:
         with self._writing:
             error, full = self._commit(items)
         if error is None:
+            if not self._waiting:
+                self._since = monotonic()
             self._waiting.extend((item, None) for item in items)
         for _, then in taken:
             self._tell(then, error)
