@@ -184,7 +184,7 @@ def manifest_of(task: Task, inputs: Sequence[str] | None = None, folder: str = "
         for name, value in (options.get("env") or {}).items():
             extra[f"env {name}"] = str(value)
         if (call := options.get("call")) is not None:
-            extra.update(call.manifest)
+            extra.update(call.manifest(folder))
             outputs = [path for path in outputs if path != call.value_file]
         for side in ("groups_in", "groups_out"):
             for name, items in (options.get(side) or {}).items():

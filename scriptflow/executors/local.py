@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Self
 
 from scriptflow.core.interfaces import Capabilities
 from scriptflow.core.job import JobId, Resources
@@ -102,6 +103,7 @@ class LocalExecutor:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._home = threading.get_ident()
+        self._context = copy_context()
         self._idle = asyncio.Event()
         return self
 
@@ -187,10 +189,13 @@ class LocalExecutor:
             if requests:
                 self._send(reaper, requests)
 
-    def _soon(self, do: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
-        """Do it on the loop's thread, in its next turn; on that thread there is no need to wake it."""
-        here = threading.get_ident() == self._home
-        (self._loop.call_soon if here else self._loop.call_soon_threadsafe)(do, jobs)
+    def _soon(self, do: Callable[..., object], *arguments: Any) -> None:
+        """Do it on the loop's thread, in its next turn, and in the context in which the executor was opened.
+
+        A thread that starts jobs has no context of its own, and what hears of an end (a hook, for one) may ask for it.
+        """
+        here = threading.get_ident() == self._home  # then there is no need to wake it
+        (self._loop.call_soon if here else self._loop.call_soon_threadsafe)(do, *arguments, context=self._context)
 
     def _take_warm(self, jobs: Sequence[Job]) -> None:
         if self._warm is None:
@@ -209,13 +214,13 @@ class LocalExecutor:
         reaper = self._reaper
         warm = [number for number in numbers if (found := self._running.get(number)) and found[0].warm is not None]
         if warm and reaper is not None:
-            self._loop.call_soon_threadsafe(self._stop_warm, warm, grace_s)
+            self._soon(self._stop_warm, warm, grace_s)
             numbers = [number for number in numbers if number not in warm]
         if reaper is not None and numbers:
             self._send(reaper, [(words.STOP, tuple(numbers), grace_s)])
         elif reaper is None:  # they wait for one
             for number in numbers:
-                self._loop.call_soon_threadsafe(self._report, number, reports.stopped_early(self._host))
+                self._soon(self._report, number, reports.stopped_early(self._host))
 
     def _stop_warm(self, numbers: Sequence[int], grace_s: float) -> None:
         for number in numbers:
@@ -226,7 +231,7 @@ class LocalExecutor:
         from scriptflow.executors.process import Reaper
 
         self._reaper = Reaper(os.environ if self._base_env is None else self._base_env, self._inherit)
-        self._loop.call_soon_threadsafe(self._loop.add_reader, self._reaper, self._hear, self._reaper)
+        self._soon(self._loop.add_reader, self._reaper, self._hear, self._reaper)
         self._short_since = 0.0
         return self._reaper
 
@@ -235,7 +240,7 @@ class LocalExecutor:
         now = time.monotonic()
         self._short_since = self._short_since or now
         if error.errno in words.SHORTAGES and now - self._short_since < words.RETRY_ENDS_S:
-            self._loop.call_soon_threadsafe(self._loop.call_later, _RETRY_S, self._launch_later, jobs, ended)
+            self._soon(self._loop.call_later, _RETRY_S, self._launch_later, jobs, ended)
         else:
             self._refuse(jobs, f"no process can be started: {error.strerror}")
 
@@ -245,7 +250,7 @@ class LocalExecutor:
     def _send(self, reaper: Reaper, messages: Sequence[Message]) -> None:
         reaper.send(messages)
         if reaper.backlog:
-            self._loop.call_soon_threadsafe(self._flush, reaper)
+            self._soon(self._flush, reaper)
 
     def _flush(self, reaper: Reaper) -> None:
         if reaper is not self._reaper:
@@ -306,7 +311,7 @@ class LocalExecutor:
     def _refuse(self, jobs: Iterable[Job], detail: str) -> None:
         for job in jobs:
             report = reports.never_began(detail, self._host)
-            self._loop.call_soon_threadsafe(self._report, job.number, report)
+            self._soon(self._report, job.number, report)
 
 
 def _request(job: Job, outer: bytes) -> Message:

@@ -68,7 +68,7 @@ class PortableExecutor(LocalExecutor):
         for job in jobs:
             self._running[job.number] = (job, ended)
             self._wishes[job.number] = _Wish()
-        self._loop.call_soon_threadsafe(self._begin, tuple(jobs))
+        self._soon(self._begin, tuple(jobs))
 
     def stop(self, numbers: Sequence[int], grace_s: float) -> None:
         """TERM to these jobs, KILL after ``grace_s`` (0: at once); may be called on any thread."""

@@ -66,7 +66,7 @@ class Call:
         identity = [function.target, *sorted(self._params.items()), *(["validated"] if function.validated else [])]
         self.digest = hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]
         self.value_file = f"{VALUES}/{_file_name(function.name)}-{self.digest}.json"
-        self._manifest: dict[str, str] | None = None
+        self._lines: dict[str, str] = {}
 
     def _task(self, value: object) -> dict[str, Any] | None:
         """Write a task among the arguments: by the file of its value, or by its outputs."""
@@ -97,16 +97,17 @@ class Call:
             return f"{self.function.name}-{self.digest[:8]}"
         return name
 
-    @property
-    def manifest(self) -> Mapping[str, str]:
-        """The lines that the task's manifest has of it: ``code`` and ``param NAME``."""
-        if self._manifest is None:
-            lines = {f"param {name}": _line(text) for name, text in self._params.items()}
-            lines["code"] = self.function.code(self.folder()).digest
+    def manifest(self, folder: str = "") -> Mapping[str, str]:
+        """Return the lines that the task's manifest has of it: ``code`` and ``param NAME``.
+
+        Args:
+            folder: the project's, where the asker knows it: not every callback runs where a head is current.
+        """
+        if not self._lines:
+            self._lines = {f"param {name}": _line(text) for name, text in self._params.items()}
             if self.function.validated:
-                lines["validate"] = "yes"
-            self._manifest = lines
-        return self._manifest
+                self._lines["validate"] = "yes"
+        return {**self._lines, "code": self.function.code(folder or self.folder()).digest}
 
     def folder(self) -> str:
         """Return the project's folder: the flow's, and before there is a head that of the function's file."""

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import stat
+import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -200,3 +202,26 @@ def test_failing_callback_does_not_swallow_the_next_report(shell_job, tmp_path):
 
 def test_timeout_of_a_year_is_no_trouble(shell_job, tmp_path):
     assert report_of(shell_job("exit 0", timeout_s=365 * 86400), tmp_path).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", [LocalExecutor, PortableExecutor])
+def test_an_end_is_heard_in_the_context_in_which_the_executor_was_opened(shell_job, tmp_path, kind):
+    opened_by = ContextVar("opened_by", default="nobody")
+    heard = []
+
+    async def body():
+        opened_by.set("the head")
+        over = asyncio.Event()
+
+        def ended(*_):
+            heard.append(opened_by.get())
+            over.set()
+
+        async with asyncio.timeout(20), kind({}) as executor:
+            thread = threading.Thread(target=executor.launch, args=([shell_job("exit 0")], ended))
+            thread.start()
+            thread.join()
+            await over.wait()
+
+    asyncio.run(body())
+    assert heard == ["the head"]

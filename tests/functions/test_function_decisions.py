@@ -174,3 +174,32 @@ def test_a_plan_goes_on_until_a_value_is_used_and_says_so(project):
     assert not (project / ".scriptflow").exists()
     project.run()
     assert json.loads(project.cli("plan", "--json").stdout)["complete"] is True
+
+
+def test_code_of_a_package_is_the_same_wherever_its_task_is_decided(project):
+    """Also in a callback in which no head is current, as when a thread has heard of an end."""
+    (project / "lib").mkdir()
+    (project / "lib" / "__init__.py").touch()
+    (project / "lib" / "work.py").write_text("def add(n):\n    return n + 1\n")
+    said = project.script(
+        """
+        import contextvars
+        import scriptflow as sf
+        from lib import work
+        from scriptflow.core.command import manifest_of
+
+        add = sf.task(work.add)
+        folder = __file__.rpartition("/")[0]
+        inside = []
+
+        async def main():
+            call, other = add.task(1), add.task(1)
+            inside.append(manifest_of(call, (), folder))
+            assert manifest_of(call, ()) == inside[0]
+            inside.append(contextvars.Context().run(manifest_of, other, (), folder))
+            return await call
+
+        print(sf.run(main).value, len(set(inside)))
+        """
+    )
+    assert said.stdout.split() == ["2", "1"]
