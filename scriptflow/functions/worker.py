@@ -131,6 +131,8 @@ def _end_children() -> None:
 
 def main(words: list[str]) -> int:
     """Run the program: ``--serve ADDRESS``, or ``module:function CALLFILE``."""
+    # The log has lines in the order they were said, also beside those of programs, and up to the moment of a crash.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file as long as we began here
     if words[:1] == ["--serve"]:
         serve(words[1])
         return 0
