@@ -22,14 +22,10 @@ class AppriseChannel(Channel):
 
     def look(self) -> str:
         """Look whether apprise is there and knows the kind of address."""
-        self._service()
+        self._service(_apprise())
         return super().look()
 
-    def _service(self) -> Any:  # noqa: ANN401 (apprise comes without types)
-        try:
-            import apprise
-        except ImportError:
-            raise RuntimeError("apprise is not installed: pip install 'scriptflow[notify]'") from None
+    def _service(self, apprise: Any) -> Any:  # noqa: ANN401 (apprise comes without types)
         service = apprise.Apprise()
         if not service.add(self.text("url")):
             raise RuntimeError("apprise does not know this kind of address")
@@ -45,10 +41,8 @@ class AppriseChannel(Channel):
         logger = logging.getLogger("apprise")
         logger.addHandler(handler)
         try:
-            service = self._service()
-            import apprise
-
-            done = service.notify(
+            apprise = _apprise()
+            done = self._service(apprise).notify(
                 title=note.title, body=note.html or note.text or note.title,
                 body_format=apprise.NotifyFormat.HTML if note.html else apprise.NotifyFormat.TEXT,
                 notify_type=apprise.NotifyType(_TYPES.get(note.level, "info")), attach=list(note.images) or None,
@@ -58,3 +52,13 @@ class AppriseChannel(Channel):
         if not done:
             raise RuntimeError("; ".join(said[-2:]) or "the service did not take it")
         return "accepted"
+
+
+def _apprise() -> Any:  # noqa: ANN401 (as above)
+    """Load apprise; by its name, since type checkers need not find what need not be there."""
+    from importlib import import_module
+
+    try:
+        return import_module("apprise")
+    except ImportError:
+        raise RuntimeError("apprise is not installed: pip install 'scriptflow[notify]'") from None
