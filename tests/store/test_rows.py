@@ -356,10 +356,9 @@ def test_memory_stays_flat_over_many_files(store):
     finally:
         writing._KNOWN_FILES = limit
     assert len(store._writer._files) <= 100 + 2 * 400
-    paths = (
-        sqlite3.connect(store.folder / "runs.db").execute("SELECT count(*), count(DISTINCT path) FROM files").fetchone()
-    )
-    assert paths == (801, 801)
+    connection = sqlite3.connect(store.folder / "runs.db")
+    assert connection.execute("SELECT count(*), count(DISTINCT path) FROM files").fetchone() == (801, 801)
+    connection.close()
 
 
 def test_clean_close_leaves_one_file(folder):
